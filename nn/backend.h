@@ -1,0 +1,76 @@
+/* backend.h: the contract between the planner and a device.
+ *
+ * A plan is a list of steps. Once, when the plan is made, the backend prepares each
+ * step (chooses a kernel, creates primitives, says how much workspace it wants); then
+ * the plan runs thousands of times: the planner fills in the data pointers and calls
+ * run for each step in order. A backend is a struct of function pointers; gpu/ fills
+ * in the same struct in its own shared object.
+ */
+#ifndef LN_BACKEND_H
+#define LN_BACKEND_H
+
+#include "base/mem.h"
+#include "graph/op.h"
+
+enum { LN_BACKEND_ABI = 1 };
+
+/* How an argument lies in memory. Only PLAIN (dense, row-major) is produced so far;
+ * the layout pass will assign others, and a kernel must refuse one it does not know. */
+typedef enum ln_layout { LN_PLAIN = 0 } ln_layout;
+
+typedef struct ln_arg {
+  void *data;        /* NULL while preparing, and for absent inputs */
+  ln_meta meta;      /* meta.dtype == LN_NONE: absent optional input */
+  int64_t numel;
+  ln_layout layout;
+} ln_arg;
+
+/* One step as a kernel sees it. Inputs and outputs never overlap, except that
+ * out[0].data may equal in[0].data for LN_INPLACE rows, and "p!" inputs are written. */
+typedef struct ln_call {
+  ln_op op;
+  int nin, nout;
+  ln_arg *in, *out;
+  const ln_attrs *attrs;
+  const ln_scalars *scalars;
+  void *workspace;          /* as many bytes as prepare asked for, 64-byte aligned; content undefined */
+  size_t workspace_bytes;
+  void *prepared;           /* what prepare left here, NULL without one */
+  ln_error *err;
+} ln_call;
+
+typedef struct ln_device_options {
+  int threads;         /* 0: as many as the machine has */
+  bool deterministic;  /* bits independent of the thread count */
+  bool strict;         /* --precision strict */
+} ln_device_options;
+
+typedef struct ln_backend ln_backend;
+struct ln_backend {
+  uint32_t abi;           /* LN_BACKEND_ABI */
+  uint32_t struct_size;   /* sizeof(ln_backend) */
+  uint64_t ops_hash;      /* ln_op_table_hash() of the build */
+  const char *name;       /* "cpu" */
+
+  ln_code (*open)(ln_mem *mem, const ln_device_options *options, void **self, ln_error *err);
+  void (*close)(void *self);
+  /* One line about what was found: instruction set, threads, libraries. */
+  void (*describe)(void *self, char *text, size_t size);
+
+  /* Device memory; the CPU's is ln_alloc's. */
+  void *(*alloc)(void *self, size_t bytes);
+  void (*free)(void *self, void *block);
+  ln_code (*upload)(void *self, void *device, const void *host, size_t bytes, ln_error *err);
+  ln_code (*download)(void *self, void *host, const void *device, size_t bytes, ln_error *err);
+
+  /* Fills call->prepared and call->workspace_bytes; data pointers are NULL. Says
+   * LN_ENOTSUP, naming dtype and shape, when there is no kernel. */
+  ln_code (*prepare)(void *self, ln_call *call);
+  void (*release)(void *self, ln_call *call); /* call->prepared may be NULL */
+  ln_code (*run)(void *self, ln_call *call);
+};
+
+const ln_backend *ln_cpu_backend(void);
+const ln_backend *ln_ref_backend(void); /* plain loops in double precision */
+
+#endif

@@ -1,0 +1,53 @@
+/* vm.h: what the files of vm/ share. Only vm/ includes lua.h.
+ *
+ * Rules. A C function acquires nothing before it owns it: push an empty tensor
+ * (vm_new_tensor), then let ln_record fill its slot; a Lua error in between leaves a
+ * consistent object for the collector. Temporary memory lives in a userdata
+ * (lua_newuserdata), never in a bare malloc across a Lua call. Errors are raised
+ * with a "%s" format only, after everything is freed.
+ */
+#ifndef VM_VM_H
+#define VM_VM_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+#include "../nn/graph/graph.h"
+
+#define VM_TENSOR "lunette.tensor" /* registry name of the tensor metatable */
+
+/* -- state.c */
+ln_ctx *vm_ctx(lua_State *L);
+/* Raises ctx->error (or *err) as a Lua error; never returns. The error object is a
+ * table { code = "LN_EINVAL", message = "..." } with __tostring giving the message. */
+int vm_raise(lua_State *L, const ln_error *err);
+/* Environment failures: pushes nil, message, code name; returns 3. */
+int vm_fail(lua_State *L, const ln_error *err);
+/* misuse -> raise; environment (EIO, EFORMAT, ENODEV) -> nil, message, code. */
+int vm_fail_or_raise(lua_State *L, const ln_error *err);
+/* Polls Ctrl-C: raises "interrupted" when it was pressed. Call at the start of slow functions. */
+void vm_poll(lua_State *L);
+/* Sets ctx->where to the nearest Lua frame outside the embedded library (file:line). */
+void vm_where(lua_State *L);
+
+/* -- tensor.c: the userdata holds one ln_value handle */
+ln_value *vm_check_tensor(lua_State *L, int arg);   /* raises when arg is no live tensor */
+ln_value *vm_test_tensor(lua_State *L, int arg);    /* NULL instead */
+ln_value **vm_new_tensor(lua_State *L);             /* pushes a tensor with an empty slot */
+
+/* -- arguments, args.c */
+int64_t vm_check_int(lua_State *L, int arg);              /* a whole number */
+bool vm_opt_bool(lua_State *L, int table, const char *name, bool fallback);
+double vm_opt_number(lua_State *L, int table, const char *name, double fallback);
+const char *vm_opt_string(lua_State *L, int table, const char *name, const char *fallback);
+/* A shape from a table or from trailing numbers starting at arg; returns the rank. */
+int vm_check_shape(lua_State *L, int arg, int64_t dim[LN_MAX_RANK]);
+
+/* -- modules: each luaopen pushes one table; package.preload gets them in modules.c */
+int luaopen_lunette_core(lua_State *L);   /* tensors, ops, autograd, context */
+int luaopen_lunette_data_c(lua_State *L); /* vm/data.c: files, images, splits, loaders, phantoms */
+int luaopen_lunette_save_c(lua_State *L); /* vm/save.c: safetensors, xlsx, png, json, figures, files */
+int luaopen_lunette_sys(lua_State *L);    /* vm/sys.c: clock, tty, paths, atomic files, rss */
+
+#endif
