@@ -19,7 +19,7 @@ static inline float ln_unit_f32(uint32_t word) { return (float)(word >> 8) * 0x1
 float ln_uniform_at(uint64_t seed, uint64_t counter, uint64_t i);
 float ln_normal_at(uint64_t seed, uint64_t counter, uint64_t i);
 
-/* A bounded draw without modulo bias, 0 <= result < n, for shuffles: element i. */
+/* 0 <= result < n, for shuffles: element i (a block each); the bias is below n / 2^64. */
 uint64_t ln_below_at(uint64_t seed, uint64_t counter, uint64_t i, uint64_t n);
 
 #endif

@@ -39,7 +39,7 @@ typedef struct ln_error {
 ln_code ln_fail(ln_error *err, ln_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* "LN_ENOMEM" -> "out of memory"; for scripts that test what went wrong. */
+/* LN_ENOMEM -> "LN_ENOMEM": scripts test what went wrong by this name. */
 const char *ln_code_name(ln_code code);
 
 /* Writes "where: [op] layer: text" with the absent parts left out. */
