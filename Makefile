@@ -1,0 +1,157 @@
+# Lunette's build. Targets:
+#
+#   make            build/lunette
+#   make deps       install the missing Debian packages (as root or with sudo)
+#   make demo       deps if need be, build, train the first network on drawn data
+#   make test       deps if need be, build, all quick tests; test-long adds the slow ones
+#   make test-asan  the tests under AddressSanitizer and UBSan (build/asan)
+#   make bench      the benchmarks of bench/
+#   make lint       luacheck and shellcheck, where installed
+#   make install    into PREFIX (default /usr/local), DESTDIR is honoured
+#   make clean
+#
+# Variables: CC, CFLAGS (added at the end), JOBS, BUILD, PREFIX, DESTDIR, DEMO_OPTIONS.
+# Headers are tracked by the compiler (-MMD); new .c and .lua files are picked up by
+# themselves. Nothing is written outside BUILD, except by install and demo (runs/).
+
+VERSION := 0.1.0
+BUILD   ?= build
+PREFIX  ?= /usr/local
+JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
+PKG_CONFIG ?= pkg-config
+export PKG_CONFIG
+
+DEMO_OPTIONS ?= --out runs/demo --phantom brain:70 --size 64 --batch 4 --epochs 4 --lr 1e-3
+
+MAKEFLAGS += --jobs=$(JOBS) --no-builtin-rules
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := all
+
+# -- What is there -----------------------------------------------------------------
+
+# Lines "piece version package purpose"; a version of "-" is a missing piece.
+detect := CC='$(CC)' tools/detect '$(CC)'
+found_libraries := luajit openblas onednn libpng libjpeg jansson xlsxwriter
+missing := $(shell $(detect) | awk '$$2 == "-" { print $$1 }')
+missing_libraries := $(filter pkg-config $(found_libraries),$(missing))
+
+# The OpenMP build of OpenBLAS shares its threads with ours; the rpath makes sure that
+# it is the one loaded, whichever Debian's alternatives prefer.
+openblas_openmp := $(firstword $(wildcard /usr/lib/*/openblas-openmp/pkgconfig))
+export PKG_CONFIG_PATH := $(openblas_openmp)$(addprefix :,$(PKG_CONFIG_PATH))
+
+ifeq ($(missing_libraries),)
+packages := luajit openblas libpng libjpeg jansson xlsxwriter
+package_cflags := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(packages)))
+package_libs := $(shell $(PKG_CONFIG) --libs $(packages)) -ldnnl
+package_libs += -Wl,-rpath,$(shell $(PKG_CONFIG) --variable=libdir openblas)
+endif
+
+# -- Flags ---------------------------------------------------------------------------
+
+# Never -Ofast or -ffast-math: they break NaN tests and the bits of every sum.
+# No contraction either: a*b+c gives the same bits with and without FMA.
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wold-style-definition -Werror
+STANDARD := -std=gnu11 -O3 -ffp-contract=off -fopenmp -g
+LINK     := -fopenmp -Wl,-z,relro,-z,now
+ifdef SANITIZE
+STANDARD := -std=gnu11 -O1 -ffp-contract=off -fopenmp -g -fno-omit-frame-pointer \
+            -fsanitize=address,undefined -fno-sanitize-recover=undefined
+LINK     += -fsanitize=address,undefined
+endif
+compile = $(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(FLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# -- Sources -------------------------------------------------------------------------
+
+nn_sources := $(sort $(wildcard nn/*.c nn/*/*.c))
+vm_sources := $(sort $(wildcard vm/*.c))
+lua_files  := $(sort $(shell find lib/lua -name '*.lua' 2>/dev/null))
+
+object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+nn_objects := $(call object,$(nn_sources))
+vm_objects := $(call object,$(vm_sources)) $(BUILD)/obj/embedded.o
+objects := $(nn_objects) $(vm_objects)
+
+# C tests: tests/<name>_test.c is a program of its own over nn/, without Lua.
+c_tests := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*_test.c))
+
+$(shell mkdir -p $(sort $(dir $(objects)) $(BUILD)/tests))
+
+.PHONY: all deps demo test test-long test-asan bench lint install clean config run-demo run-tests FORCE
+all: $(BUILD)/lunette
+
+ifneq ($(missing_libraries),)
+# Nothing can be compiled yet: say what is missing and how to get it.
+$(BUILD)/lunette: config
+	@echo "missing: $(missing_libraries). Run: make deps" >&2; exit 1
+else
+$(BUILD)/lunette: $(objects) | $(BUILD)/config
+	$(CC) $(LINK) -o $@ $(objects) $(package_libs) -ldl -lm
+endif
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	$(compile)
+
+$(BUILD)/obj/vm/main.o: FLAGS += -DLN_VERSION='"$(VERSION)"'
+
+$(BUILD)/tests/%: tests/%.c $(nn_objects) $(BUILD)/flags
+	$(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(CFLAGS) -MMD -MP $(LINK) -o $@ $< $(nn_objects) $(package_libs) -lm
+
+# A change of compiler or flags rebuilds everything.
+flags := $(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(CFLAGS) $(VERSION)
+$(BUILD)/flags: FORCE
+	@echo '$(subst ','\'',$(flags))' | cmp -s - $@ || echo '$(subst ','\'',$(flags))' > $@
+
+# lib/lua travels inside the binary; the table of files changes when one comes or goes.
+$(BUILD)/embedded.c: FORCE
+	@tools/embed $(lua_files) > $@.new && { cmp -s $@.new $@ && rm $@.new || mv $@.new $@; }
+$(BUILD)/obj/embedded.o: $(BUILD)/embedded.c $(lua_files) $(BUILD)/flags
+	$(compile) -I.
+
+-include $(patsubst %.o,%.d,$(objects)) $(addsuffix .d,$(c_tests))
+
+# -- What was found ------------------------------------------------------------------
+
+config:
+	@tools/detect '$(CC)' | tools/found
+$(BUILD)/config: FORCE
+	@tools/detect '$(CC)' | tools/found > $@.new; \
+	if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; cat $@ >&2; fi
+
+deps:
+	@tools/deps '$(CC)'
+
+# -- Running -------------------------------------------------------------------------
+
+# The check above is made when make starts, so after deps make has to start anew.
+fresh = $(if $(missing),$(MAKE) deps &&) $(MAKE)
+
+demo:
+	@$(fresh) run-demo
+run-demo: $(BUILD)/lunette
+	$(BUILD)/lunette scripts/gpt4/main.lua $(DEMO_OPTIONS)
+
+test:
+	@$(fresh) run-tests
+run-tests: $(BUILD)/lunette $(c_tests)
+	@LUNETTE=$(BUILD)/lunette tests/run $(TESTS)
+
+test-long:
+	@LUNETTE_TEST_LONG=1 $(fresh) run-tests
+
+# Leaks are counted by Lunette's own allocator; LeakSanitizer would report the libraries'.
+test-asan:
+	@ASAN_OPTIONS=detect_leaks=0 $(fresh) BUILD=build/asan SANITIZE=1 run-tests
+
+bench: all
+	@bench/run
+
+lint:
+	@tools/lint
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BUILD)/lunette $(DESTDIR)$(PREFIX)/bin/lunette
+
+clean:
+	rm -rf $(BUILD)
