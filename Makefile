@@ -68,7 +68,17 @@ vm_sources := $(sort $(wildcard vm/*.c))
 lua_files  := $(sort $(shell find lib/lua -name '*.lua' 2>/dev/null))
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-nn_objects := $(call object,$(nn_sources))
+
+# nn/cpu/span_*.c are compiled once an instruction set; run time picks one (nn/cpu/cpu.h).
+# The two -fno- flags change errno and exception flags only, never a result.
+isas := generic $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),avx2 avx512)
+isa_flags_generic :=
+isa_flags_avx2   := -mavx2 -mfma -mf16c
+isa_flags_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl $(isa_flags_avx2) -mprefer-vector-width=512
+spans := $(wildcard nn/cpu/span_*.c)
+span_objects := $(foreach isa,$(isas),$(patsubst %.c,$(BUILD)/obj/%.$(isa).o,$(spans)))
+
+nn_objects := $(call object,$(filter-out $(spans),$(nn_sources))) $(span_objects)
 vm_objects := $(call object,$(vm_sources)) $(BUILD)/obj/embedded.o
 objects := $(nn_objects) $(vm_objects)
 
@@ -91,6 +101,13 @@ endif
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	$(compile)
+
+define span_rule
+$(BUILD)/obj/%.$(1).o: FLAGS += -DLN_ISA=$(1) -fno-math-errno -fno-trapping-math $(isa_flags_$(1))
+$(BUILD)/obj/%.$(1).o: %.c $(BUILD)/flags
+	$$(compile)
+endef
+$(foreach isa,$(isas),$(eval $(call span_rule,$(isa))))
 
 $(BUILD)/obj/vm/main.o: FLAGS += -DLN_VERSION='"$(VERSION)"'
 
