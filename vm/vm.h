@@ -18,10 +18,27 @@
 #define VM_TENSOR "lunette.tensor" /* registry name of the tensor metatable */
 
 /* -- state.c */
+/* A Lua state with a counting allocator, `limit` bytes at most (0 = no limit), without
+ * libraries; NULL when memory ran out. */
+lua_State *vm_newstate(size_t limit);
+/* The counters of that allocator: live, peak, limit, and fault injection. */
+ln_mem *vm_lua_mem(lua_State *L);
+/* Opens a context and ties it to a state of vm_newstate; on failure the state is as before. */
+ln_code vm_open(lua_State *L, const ln_options *options, ln_error *err);
+/* Closes the state, then its context. Returns the bytes of ours that are still live: 0. */
+size_t vm_close(lua_State *L);
+/* The context of L. Also notes L as the running coroutine, which is the one that collects
+ * garbage: so every C function calls it, and calls it again after it has run Lua code. */
 ln_ctx *vm_ctx(lua_State *L);
-/* Raises ctx->error (or *err) as a Lua error; never returns. The error object is a
- * table { code = "LN_EINVAL", message = "..." } with __tostring giving the message. */
+/* Raises ctx->error (or *err) as a Lua error; never returns. The error object is a table
+ * { code = "LN_EINVAL", message =, op =, where =, layer = } and tostring of it gives
+ * "where: [op] layer: message". Forgets the layer path. */
 int vm_raise(lua_State *L, const ln_error *err);
+/* The same from a text, with code LN_EINVAL: vm_misuse(L, "conv", "w: expected ..."). op may be NULL. */
+int vm_misuse(lua_State *L, const char *op, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Forgets the layer path: for whoever caught an error that is not ours. */
+void vm_reset_layers(lua_State *L);
 /* Environment failures: pushes nil, message, code name; returns 3. */
 int vm_fail(lua_State *L, const ln_error *err);
 /* misuse -> raise; environment (EIO, EFORMAT, ENODEV) -> nil, message, code. */
