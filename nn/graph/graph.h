@@ -27,7 +27,9 @@ typedef struct ln_buffer {
   int refs;
   ln_device device;
   void *data;
-  size_t bytes; /* capacity; a pooled buffer may be larger than its value */
+  size_t bytes;           /* capacity; a pooled buffer may be larger than its value */
+  struct ln_buffer *next; /* in the pool */
+  uint64_t freed_at;      /* in the pool: the flush after which it was given back */
 } ln_buffer;
 
 typedef struct ln_value ln_value;
@@ -36,6 +38,8 @@ typedef struct ln_ctx ln_ctx;
 
 struct ln_value {
   int refs, handles;
+  int saved;            /* unspent tape nodes whose gradient rule reads this value */
+  int uses;             /* pending nodes that read it; with no handle, saver or use left the data goes */
   ln_meta meta;
   ln_device device;
   ln_buffer *buffer;    /* NULL until computed, or when the data was not kept */
@@ -43,12 +47,14 @@ struct ln_value {
   int output;           /* which of the node's outputs */
   bool is_cell;
   bool requires_grad;   /* a cell that wants a gradient, or a value that leads to one */
-  bool failed;          /* its flush failed; the node's error tells why */
-  uint64_t version;     /* cells: committed writes; data is derived by version */
+  unsigned mark;        /* scratch of flush and backward */
   int pending_writes;   /* cells: commit nodes recorded and not yet run */
+  uint64_t version;     /* cells: committed writes; data is derived by version */
   ln_value *grad;       /* cells: the gradient slot, a handle, NULL after zero_grad */
-  ln_error *error;      /* when failed: shared text, owned by the context's failure list */
-  int slot;             /* planner scratch: index in the plan being made, -1 outside */
+  ln_value *sum;        /* scratch of backward: the gradient gathered so far */
+  struct ln_failure *failure; /* set when the flush that should have computed it failed */
+  int slot;             /* scratch of the planner */
+  ln_value *next;       /* scratch: the list of values being freed */
 };
 
 struct ln_node {
@@ -62,9 +68,10 @@ struct ln_node {
   ln_attrs attrs;
   ln_scalars scalars;
   const char *where, *layer;           /* interned in the context */
-  uint64_t *cell_version;              /* tape: versions of cell inputs when recorded */
+  uint64_t *cell_version;              /* tape: versions of saved cell inputs when recorded, or NULL */
+  uint64_t number;                     /* grows with every node: consumers come after producers */
   bool pending, on_tape, spent;
-  int index;                           /* scratch: position in the pending list */
+  unsigned mark;                       /* scratch of flush and backward */
 };
 
 typedef struct ln_options {
@@ -88,27 +95,34 @@ struct ln_ctx {
   ln_mem mem;
   ln_options options;
   ln_error error;              /* of the last failed call on this context */
-  atomic_int interrupt;        /* set by a signal handler; polled between steps */
+  atomic_int interrupt;        /* set by a signal handler; polled between steps, cleared by the host */
   const ln_backend *backend[LN_DEVICE_COUNT];
   void *self[LN_DEVICE_COUNT]; /* opened on first use */
   ln_node **pending;
   int npending, pending_cap;
   size_t pending_bytes;        /* bytes that the pending nodes' outputs stand for */
+  uint64_t next_number;        /* of the next node */
   bool grad_enabled, flushing;
+  int no_flush;                /* > 0: recording must not flush (inside a backward) */
   uint64_t seed, counter;      /* Philox */
   const char *where, *layer;   /* of the op being recorded, set by the host */
   struct ln_interned *interned;
   struct ln_plan_cache *plans;
   void *arena[LN_DEVICE_COUNT];
   size_t arena_bytes[LN_DEVICE_COUNT];
-  struct ln_pool *pool;        /* free live-output buffers, by size */
-  struct ln_failure *failures;
+  ln_buffer *pool;             /* free buffers, most recently used first */
+  struct ln_failure *spare_failure;
+  ln_value *garbage;           /* values being freed: a list, so that long tapes need no deep stack */
+  bool sweeping;
   ln_collect_fn collect;
   ln_host_grad_fn host_grad;
   ln_host_forget_fn host_forget;
   void *host;
   uint64_t stat_flushes, stat_plans, stat_plan_hits, stat_steps;
 };
+
+const char *ln_device_name(ln_device device);
+ln_device ln_device_named(const char *name); /* LN_DEVICE_COUNT when unknown */
 
 /* -- context. NULL when memory ran out; err may be NULL. */
 ln_ctx *ln_ctx_open(const ln_options *options, ln_error *err);
