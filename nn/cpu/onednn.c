@@ -1,0 +1,313 @@
+/* onednn.c: making and running oneDNN's convolution primitives (see onednn.h). */
+#include <omp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "onednn_version.h"
+
+struct ln_dnnl {
+  ln_mem *mem;
+  dnnl_engine_t engine;
+  dnnl_stream_t stream;
+  dnnl_primitive_attr_t attr; /* scratchpad comes from the caller */
+};
+
+enum { SRC, WEIGHTS, BIAS, DST, PORTS };
+
+/* A tensor's way into or out of the primitive. */
+typedef struct port {
+  bool used, output;
+  int arg;                  /* DNNL_ARG_... */
+  dnnl_primitive_t reorder; /* NULL: the primitive takes the plain layout */
+  size_t offset;            /* in the workspace, where the reordered tensor lies */
+} port;
+
+/* The memory objects of one run at a time. */
+typedef struct lane {
+  dnnl_memory_t plain[PORTS], native[PORTS]; /* plain: only where there is a reorder */
+  dnnl_memory_t scratch, reorder_scratch[PORTS];
+} lane;
+
+struct ln_dnnl_conv {
+  const ln_dnnl *dnnl;
+  dnnl_primitive_desc_t pd;
+  dnnl_primitive_t primitive;
+  port port[PORTS];
+  size_t scratch_bytes, scratch_offset, workspace; /* one scratchpad for primitive and reorders */
+  int lanes;
+  lane lane[];
+};
+
+ln_code ln_dnnl_fail(int status, const char *doing, ln_error *err) {
+  if (status == dnnl_out_of_memory) return ln_fail(err, LN_ENOMEM, "oneDNN: out of memory while %s", doing);
+  return ln_fail(err, LN_EINTERNAL, "oneDNN: status %d while %s", status, doing);
+}
+
+/* The cap holds for the process and can be set once, before anything else is called. */
+static dnnl_status_t cap_isa(ln_isa isa) {
+  if (isa == LN_ISA_AVX512) return dnnl_success;
+  dnnl_cpu_isa_t wanted = isa == LN_ISA_AVX2 ? dnnl_cpu_isa_avx2 : dnnl_cpu_isa_sse41;
+  dnnl_status_t status = dnnl_set_max_cpu_isa(wanted);
+  bool beyond = ((unsigned)dnnl_get_effective_cpu_isa() & ~(unsigned)wanted) != 0;
+  return beyond ? status : dnnl_success;
+}
+
+ln_code ln_dnnl_open(ln_mem *mem, ln_isa isa, ln_dnnl **out, ln_error *err) {
+  ln_dnnl *d = ln_calloc(mem, 1, sizeof *d);
+  if (d == NULL) return ln_fail(err, LN_ENOMEM, "cpu: out of memory while opening oneDNN");
+  d->mem = mem;
+  dnnl_status_t status = cap_isa(isa);
+  if (status == dnnl_success) status = dnnl_engine_create(&d->engine, dnnl_cpu, 0);
+  if (status == dnnl_success) status = dnnl_stream_create(&d->stream, d->engine, dnnl_stream_default_flags);
+  if (status == dnnl_success) status = dnnl_primitive_attr_create(&d->attr);
+  if (status == dnnl_success) status = dnnl_primitive_attr_set_scratchpad_mode(d->attr, dnnl_scratchpad_mode_user);
+  if (status != dnnl_success) {
+    ln_dnnl_close(d);
+    return ln_dnnl_fail((int)status, "opening the CPU engine", err);
+  }
+  *out = d;
+  return LN_OK;
+}
+
+void ln_dnnl_close(ln_dnnl *d) {
+  if (d == NULL) return;
+  if (d->attr != NULL) dnnl_primitive_attr_destroy(d->attr);
+  if (d->stream != NULL) dnnl_stream_destroy(d->stream);
+  if (d->engine != NULL) dnnl_engine_destroy(d->engine);
+  ln_free(d->mem, d);
+}
+
+void ln_dnnl_describe(char *text, size_t size) {
+  const dnnl_version_t *v = dnnl_version();
+  snprintf(text, size, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
+}
+
+/* -- making */
+
+/* The convolution in oneDNN's terms. Two spatial dims unless depth is used. */
+typedef struct shape {
+  int rank, weights_rank;
+  dnnl_dims_t src, weights, bias, dst;
+  ln_dnnl_windows windows;
+} shape;
+
+/* False for geometry that oneDNN cannot state (more than a stride of src left over). */
+static bool shape_of(const ln_conv_geometry *g, shape *s) {
+  bool flat = g->in[0] == 1 && g->kernel[0] == 1 && g->out[0] == 1 && g->padding[0] == 0;
+  int spatial = flat ? 2 : 3, skip = LN_SPATIAL - spatial, grouped = g->groups > 1;
+  memset(s, 0, sizeof *s);
+  s->rank = 2 + spatial;
+  s->weights_rank = s->rank + grouped;
+  s->src[0] = s->dst[0] = g->n;
+  s->src[1] = g->ci;
+  s->dst[1] = s->bias[0] = g->co;
+  if (grouped) s->weights[0] = g->groups;
+  s->weights[grouped] = g->co / g->groups;
+  s->weights[grouped + 1] = g->ci / g->groups;
+  for (int i = 0; i < spatial; i++) {
+    int from = i + skip;
+    s->src[2 + i] = g->in[from];
+    s->dst[2 + i] = g->out[from];
+    s->weights[grouped + 2 + i] = g->kernel[from];
+    s->windows.strides[i] = g->stride[from];
+    s->windows.dilates[i] = g->dilation[from] - 1;
+    s->windows.padding_l[i] = g->padding[from];
+    int64_t reach = (g->out[from] - 1) * g->stride[from] + g->dilation[from] * (g->kernel[from] - 1) + 1;
+    int64_t right = reach - g->in[from] - g->padding[from];
+    if (right <= -g->stride[from]) return false;
+    s->windows.padding_r[i] = right > 0 ? right : 0;
+  }
+  return true;
+}
+
+static dnnl_format_tag_t plain_tag(int rank) {
+  static const dnnl_format_tag_t tags[] = {dnnl_format_tag_undef, dnnl_a, dnnl_ab, dnnl_abc, dnnl_abcd, dnnl_abcde, dnnl_abcdef};
+  return tags[rank];
+}
+
+/* Layouts left to oneDNN. No implementation, or a reference one, gives success and no pd. */
+static dnnl_status_t describe(const ln_dnnl *d, const shape *s, ln_conv_dir dir, bool bias, dnnl_primitive_desc_t *pd) {
+  dnnl_memory_desc_t md[PORTS];
+  memset(md, 0, sizeof md);
+  dnnl_status_t status = ln_md_make(&md[SRC], s->rank, s->src, dnnl_format_tag_any);
+  if (status == dnnl_success) status = ln_md_make(&md[WEIGHTS], s->weights_rank, s->weights, dnnl_format_tag_any);
+  if (status == dnnl_success) status = ln_md_make(&md[BIAS], 1, s->bias, dnnl_a);
+  if (status == dnnl_success) status = ln_md_make(&md[DST], s->rank, s->dst, dnnl_format_tag_any);
+  if (status == dnnl_success)
+    status = ln_dnnl_conv_describe(d->engine, dir, ln_md_borrow(&md[SRC]), ln_md_borrow(&md[WEIGHTS]),
+                                   bias ? ln_md_borrow(&md[BIAS]) : NULL, ln_md_borrow(&md[DST]), &s->windows, d->attr, pd);
+  for (int i = 0; i < PORTS; i++) ln_md_free(&md[i]);
+  if (status == dnnl_unimplemented || status == dnnl_invalid_arguments) return dnnl_success;
+  if (status != dnnl_success) return status;
+  const char *name = "";
+  status = dnnl_primitive_desc_query(*pd, dnnl_query_impl_info_str, 0, (void *)&name);
+  if (status == dnnl_success && strncmp(name, "ref", 3) != 0) return status;
+  dnnl_primitive_desc_destroy(*pd);
+  *pd = NULL;
+  return status;
+}
+
+/* Room for bytes in the workspace. */
+static size_t take(ln_dnnl_conv *c, size_t bytes) {
+  size_t offset = c->workspace;
+  c->workspace += ln_cpu_align(bytes);
+  return offset;
+}
+
+/* Makes the reorder of a port and every lane's memory objects for it. */
+static dnnl_status_t make_port(ln_dnnl_conv *c, int i, int arg, bool output, int rank, const dnnl_dims_t dims) {
+  dnnl_engine_t engine = c->dnnl->engine;
+  port *p = &c->port[i];
+  *p = (port){.used = true, .output = output, .arg = arg};
+  ln_md native = dnnl_primitive_desc_query_md(c->pd, dnnl_query_exec_arg_md, arg);
+  dnnl_memory_desc_t plain;
+  memset(&plain, 0, sizeof plain);
+  dnnl_status_t status = ln_md_make(&plain, rank, dims, plain_tag(rank));
+  dnnl_primitive_desc_t pd = NULL;
+  if (status == dnnl_success && !dnnl_memory_desc_equal(native, ln_md_borrow(&plain))) {
+    status = dnnl_reorder_primitive_desc_create(&pd, output ? native : ln_md_borrow(&plain), engine,
+                                                output ? ln_md_borrow(&plain) : native, engine, c->dnnl->attr);
+    if (status == dnnl_success) status = dnnl_primitive_create(&p->reorder, pd);
+    p->offset = take(c, dnnl_memory_desc_get_size(native));
+  }
+  ln_md scratch = pd != NULL ? dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0) : NULL;
+  for (int k = 0; k < c->lanes && status == dnnl_success; k++) {
+    lane *l = &c->lane[k];
+    status = dnnl_memory_create(&l->native[i], native, engine, DNNL_MEMORY_NONE);
+    if (status == dnnl_success && p->reorder != NULL)
+      status = dnnl_memory_create(&l->plain[i], ln_md_borrow(&plain), engine, DNNL_MEMORY_NONE);
+    if (status == dnnl_success && scratch != NULL)
+      status = dnnl_memory_create(&l->reorder_scratch[i], scratch, engine, DNNL_MEMORY_NONE);
+  }
+  size_t bytes = scratch != NULL ? dnnl_memory_desc_get_size(scratch) : 0;
+  if (c->scratch_bytes < bytes) c->scratch_bytes = bytes;
+  if (pd != NULL) dnnl_primitive_desc_destroy(pd);
+  ln_md_free(&plain);
+  return status;
+}
+
+static dnnl_status_t make_ports(ln_dnnl_conv *c, const shape *s, ln_conv_dir dir, bool bias) {
+  bool data = dir == LN_CONV_BACKWARD_DATA, weights = dir == LN_CONV_BACKWARD_WEIGHTS;
+  dnnl_status_t status = make_port(c, SRC, data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, data, s->rank, s->src);
+  if (status == dnnl_success)
+    status = make_port(c, WEIGHTS, weights ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, weights, s->weights_rank, s->weights);
+  if (status == dnnl_success)
+    status = make_port(c, DST, dir == LN_CONV_FORWARD ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, dir == LN_CONV_FORWARD, s->rank, s->dst);
+  if (status == dnnl_success && bias) status = make_port(c, BIAS, DNNL_ARG_BIAS, false, 1, s->bias);
+  return status;
+}
+
+/* The primitive and the scratchpad that it shares with the reorders. */
+static dnnl_status_t finish(ln_dnnl_conv *c) {
+  dnnl_status_t status = dnnl_primitive_create(&c->primitive, c->pd);
+  if (status != dnnl_success) return status;
+  ln_md scratch = dnnl_primitive_desc_query_md(c->pd, dnnl_query_scratchpad_md, 0);
+  size_t bytes = scratch != NULL ? dnnl_memory_desc_get_size(scratch) : 0;
+  if (c->scratch_bytes < bytes) c->scratch_bytes = bytes;
+  c->scratch_offset = take(c, c->scratch_bytes);
+  for (int k = 0; k < c->lanes && status == dnnl_success && scratch != NULL; k++)
+    status = dnnl_memory_create(&c->lane[k].scratch, scratch, c->dnnl->engine, DNNL_MEMORY_NONE);
+  return status;
+}
+
+ln_code ln_dnnl_conv_new(const ln_dnnl *d, const ln_conv_geometry *g, ln_conv_dir dir, bool bias,
+                         int threads, int lanes, ln_dnnl_conv **out, ln_error *err) {
+  shape s;
+  *out = NULL;
+  if (!shape_of(g, &s)) return LN_OK;
+  ln_dnnl_conv *c = ln_calloc(d->mem, 1, sizeof *c + (size_t)lanes * sizeof *c->lane);
+  if (c == NULL) return ln_fail(err, LN_ENOMEM, "out of memory while preparing a convolution");
+  c->dnnl = d;
+  c->lanes = lanes;
+  int before = omp_get_max_threads(); /* a primitive is made for the threads of this moment */
+  omp_set_num_threads(threads);
+  dnnl_status_t status = describe(d, &s, dir, bias && dir == LN_CONV_FORWARD, &c->pd);
+  bool found = status == dnnl_success && c->pd != NULL;
+  if (found) status = make_ports(c, &s, dir, bias && dir == LN_CONV_FORWARD);
+  if (found && status == dnnl_success) status = finish(c);
+  omp_set_num_threads(before);
+  if (!found || status != dnnl_success) {
+    ln_dnnl_conv_free(c);
+    return status == dnnl_success ? LN_OK : ln_dnnl_fail((int)status, "preparing a convolution", err);
+  }
+  *out = c;
+  return LN_OK;
+}
+
+static void free_memory(dnnl_memory_t memory) {
+  if (memory != NULL) dnnl_memory_destroy(memory);
+}
+
+void ln_dnnl_conv_free(ln_dnnl_conv *c) {
+  if (c == NULL) return;
+  for (int k = 0; k < c->lanes; k++) {
+    free_memory(c->lane[k].scratch);
+    for (int i = 0; i < PORTS; i++) {
+      free_memory(c->lane[k].plain[i]);
+      free_memory(c->lane[k].native[i]);
+      free_memory(c->lane[k].reorder_scratch[i]);
+    }
+  }
+  for (int i = 0; i < PORTS; i++)
+    if (c->port[i].reorder != NULL) dnnl_primitive_destroy(c->port[i].reorder);
+  if (c->primitive != NULL) dnnl_primitive_destroy(c->primitive);
+  if (c->pd != NULL) dnnl_primitive_desc_destroy(c->pd);
+  ln_free(c->dnnl->mem, c);
+}
+
+const char *ln_dnnl_conv_name(const ln_dnnl_conv *c) {
+  const char *name = "";
+  dnnl_primitive_desc_query(c->pd, dnnl_query_impl_info_str, 0, (void *)&name);
+  return name;
+}
+
+size_t ln_dnnl_conv_workspace(const ln_dnnl_conv *c) { return c->workspace; }
+
+/* -- running */
+
+static dnnl_status_t reorder(const ln_dnnl_conv *c, const lane *l, int i) {
+  bool out = c->port[i].output;
+  dnnl_exec_arg_t args[3] = {{DNNL_ARG_FROM, out ? l->native[i] : l->plain[i]},
+                             {DNNL_ARG_TO, out ? l->plain[i] : l->native[i]},
+                             {DNNL_ARG_SCRATCHPAD, l->reorder_scratch[i]}};
+  return dnnl_primitive_execute(c->port[i].reorder, c->dnnl->stream, l->reorder_scratch[i] != NULL ? 3 : 2, args);
+}
+
+/* Points the lane's memory objects at this run's data. */
+static dnnl_status_t bind(const ln_dnnl_conv *c, const lane *l, void *const data[PORTS], char *workspace) {
+  dnnl_status_t status = dnnl_success;
+  for (int i = 0; i < PORTS && status == dnnl_success; i++) {
+    const port *p = &c->port[i];
+    if (!p->used) continue;
+    status = dnnl_memory_set_data_handle(l->native[i], p->reorder != NULL ? workspace + p->offset : data[i]);
+    if (status == dnnl_success && p->reorder != NULL) status = dnnl_memory_set_data_handle(l->plain[i], data[i]);
+    if (status == dnnl_success && l->reorder_scratch[i] != NULL)
+      status = dnnl_memory_set_data_handle(l->reorder_scratch[i], workspace + c->scratch_offset);
+  }
+  if (status == dnnl_success && l->scratch != NULL)
+    status = dnnl_memory_set_data_handle(l->scratch, workspace + c->scratch_offset);
+  return status;
+}
+
+static dnnl_status_t execute(const ln_dnnl_conv *c, const lane *l) {
+  dnnl_exec_arg_t args[PORTS + 1];
+  int n = 0;
+  for (int i = 0; i < PORTS; i++)
+    if (c->port[i].used) args[n++] = (dnnl_exec_arg_t){c->port[i].arg, l->native[i]};
+  if (l->scratch != NULL) args[n++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, l->scratch};
+  return dnnl_primitive_execute(c->primitive, c->dnnl->stream, n, args);
+}
+
+int ln_dnnl_conv_run(const ln_dnnl_conv *c, int which, const ln_conv_tensors *t, void *workspace) {
+  const lane *l = &c->lane[which];
+  void *bias;
+  memcpy(&bias, &t->bias, sizeof bias); /* oneDNN's memory objects know no const */
+  void *const data[PORTS] = {t->src, t->weights, bias, t->dst};
+  dnnl_status_t status = bind(c, l, data, workspace);
+  for (int i = 0; i < PORTS && status == dnnl_success; i++)
+    if (c->port[i].reorder != NULL && !c->port[i].output) status = reorder(c, l, i);
+  if (status == dnnl_success) status = execute(c, l);
+  for (int i = 0; i < PORTS && status == dnnl_success; i++)
+    if (c->port[i].reorder != NULL && c->port[i].output) status = reorder(c, l, i);
+  return (int)status;
+}

@@ -1,0 +1,33 @@
+/* onednn.h: convolutions by oneDNN, behind an interface that hides its version.
+ *
+ * onednn.c is common; onednn_v2.c and onednn_v3.c hold what differs (one of them compiles
+ * to something). Tensors arrive and leave plain; the primitive says which layouts it wants
+ * and only those that differ are reordered, through the caller's workspace. A layout
+ * pass that hands over tensors in the wanted layout already thus only skips reorders.
+ */
+#ifndef LN_CPU_ONEDNN_H
+#define LN_CPU_ONEDNN_H
+
+#include "conv.h"
+
+typedef struct ln_dnnl ln_dnnl;
+typedef struct ln_dnnl_conv ln_dnnl_conv;
+
+ln_code ln_dnnl_open(ln_mem *mem, ln_isa isa, ln_dnnl **out, ln_error *err);
+void ln_dnnl_close(ln_dnnl *dnnl); /* NULL is fine */
+void ln_dnnl_describe(char *text, size_t size); /* "oneDNN 2.6.3" */
+
+/* Makes a direct convolution for `threads` threads, of which `lanes` may run at the same
+ * time. *out is NULL with LN_OK when oneDNN has no optimized implementation of it. */
+ln_code ln_dnnl_conv_new(const ln_dnnl *dnnl, const ln_conv_geometry *g, ln_conv_dir dir, bool bias,
+                         int threads, int lanes, ln_dnnl_conv **out, ln_error *err);
+void ln_dnnl_conv_free(ln_dnnl_conv *conv); /* NULL is fine */
+const char *ln_dnnl_conv_name(const ln_dnnl_conv *conv); /* the implementation's */
+size_t ln_dnnl_conv_workspace(const ln_dnnl_conv *conv); /* bytes a lane */
+
+/* Runs in `lane` with the thread count it was made for, in the calling thread's OpenMP
+ * team. Returns oneDNN's status, 0 for success: lanes run in threads, which report none. */
+int ln_dnnl_conv_run(const ln_dnnl_conv *conv, int lane, const ln_conv_tensors *t, void *workspace);
+ln_code ln_dnnl_fail(int status, const char *doing, ln_error *err);
+
+#endif
