@@ -10,7 +10,7 @@
 #   make install    into PREFIX (default /usr/local), DESTDIR is honoured
 #   make clean
 #
-# Variables: CC, CFLAGS (added at the end), JOBS, BUILD, PREFIX, DESTDIR, DEMO_OPTIONS.
+# Variables: V=1 (show commands), CC, CFLAGS (added at the end), JOBS, BUILD, PREFIX, DESTDIR, DEMO_OPTIONS.
 # Headers are tracked by the compiler (-MMD); new .c and .lua files are picked up by
 # themselves. Nothing is written outside BUILD, except by install and demo (runs/).
 
@@ -59,7 +59,10 @@ STANDARD := -std=gnu11 -O1 -ffp-contract=off -fopenmp -g -fno-omit-frame-pointer
             -fsanitize=address,undefined -fno-sanitize-recover=undefined
 LINK     += -fsanitize=address,undefined
 endif
-compile = $(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(FLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+compile = $(say)$(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(FLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# One short line a file; V=1 shows the whole command.
+say = $(if $(V),,@echo "  $(@:$(BUILD)/%=%)"; )
 
 # -- Sources -------------------------------------------------------------------------
 
@@ -96,7 +99,7 @@ $(BUILD)/lunette: config
 	@echo "missing: $(missing_libraries). Run: make deps" >&2; exit 1
 else
 $(BUILD)/lunette: $(objects) | $(BUILD)/config
-	$(CC) $(LINK) -o $@ $(objects) $(package_libs) -ldl -lm
+	$(say)$(CC) $(LINK) -o $@ $(objects) $(package_libs) -ldl -lm
 endif
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
@@ -112,7 +115,7 @@ $(foreach isa,$(isas),$(eval $(call span_rule,$(isa))))
 $(BUILD)/obj/vm/main.o: FLAGS += -DLN_VERSION='"$(VERSION)"'
 
 $(BUILD)/tests/%: tests/%.c $(nn_objects) $(BUILD)/flags
-	$(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(CFLAGS) -MMD -MP $(LINK) -o $@ $< $(nn_objects) $(package_libs) -lm
+	$(say)$(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(CFLAGS) -MMD -MP $(LINK) -o $@ $< $(nn_objects) $(package_libs) -lm
 
 # A change of compiler or flags rebuilds everything.
 flags := $(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(CFLAGS) $(VERSION)

@@ -1,0 +1,236 @@
+-- prompt: what the prompt (vm/repl.c) leaves to Lua: how values look, the names that are
+-- there from the start, commands, completion.
+
+local core = require "lunette.core"
+local sys = require "lunette.sys"
+
+local prompt = {}
+
+local BANNER = [[
+Lunette %s - tensors and networks for image segmentation (LuaJIT, %s)
+  ?          what there is; ?nn.Conv2d or ?permute for one thing
+  x = lt.randn(2, 3)     a tensor; a line's value is shown, ';' at the end hides it
+  mem() who()            memory in use; your variables
+  Ctrl-C  Ctrl-D         stop the work and stay; leave]]
+
+-- Modules under the names that the manual uses. They are loaded at first use, and a
+-- script's own global of the same name wins.
+local PRESET = {
+  lt = "lunette", nn = "lunette.nn", F = "lunette.nn.functional", optim = "lunette.optim",
+  data = "lunette.data", save = "lunette.save", sys = "lunette.sys",
+}
+
+local before = {} -- globals that were there before the user's first line
+
+-- Bytes as a person reads them.
+local function size_text(bytes)
+  local units = { "B", "KB", "MB", "GB", "TB" }
+  local unit = 1
+  while bytes >= 1000 and unit < #units do
+    bytes, unit = bytes / 1000, unit + 1
+  end
+  return string.format(unit == 1 and "%d %s" or "%.1f %s", bytes, units[unit])
+end
+
+-- One line for a value; strings quoted, small tables written out.
+local function inline(value, depth)
+  local kind = type(value)
+  if kind == "string" then
+    return (string.format("%q", value):gsub("\\\n", "\\n"))
+  elseif kind ~= "table" or depth == 0 or (getmetatable(value) and getmetatable(value).__tostring) then
+    return tostring(value)
+  end
+  local parts, count = {}, #value
+  for i = 1, math.min(count, 20) do parts[i] = inline(value[i], depth - 1) end
+  if count > 20 then parts[21] = "... (" .. count .. " items)" end
+  local names = {}
+  for name in pairs(value) do
+    if not (type(name) == "number" and name >= 1 and name <= count and name % 1 == 0) then names[#names + 1] = name end
+  end
+  table.sort(names, function(a, b) return tostring(a) < tostring(b) end)
+  for i, name in ipairs(names) do
+    if i > 20 then
+      parts[#parts + 1] = "... (" .. #names .. " fields)"
+      break
+    end
+    local key = type(name) == "string" and name:match("^[%a_][%w_]*$") or "[" .. inline(name, 0) .. "]"
+    parts[#parts + 1] = key .. " = " .. inline(value[name], depth - 1)
+  end
+  if #parts == 0 then return "{}" end
+  return "{ " .. table.concat(parts, ", ") .. " }"
+end
+
+-- A value as the prompt shows it: one line where that fits, else a field a line.
+function prompt.show(value)
+  if type(value) == "string" then return inline(value, 0) end
+  local line = inline(value, 2)
+  if type(value) ~= "table" or #line <= sys.width() or not line:find("^{ ") then return line end
+  local rows = {}
+  for name, item in pairs(value) do
+    if #rows == 100 then
+      rows[101] = "  ..."
+      break
+    end
+    rows[#rows + 1] = "  " .. (type(name) == "string" and name or inline(name, 0)) .. " = " .. inline(item, 1)
+  end
+  return "{\n" .. table.concat(rows, "\n") .. "\n}"
+end
+
+-- mem(): the memory of tensors, of Lua, and of the whole process.
+local function mem()
+  local rows = {}
+  for name, value in pairs(core.mem()) do
+    local shown = type(value) == "number" and size_text(value) or tostring(value)
+    rows[#rows + 1] = string.format("%-12s %s", name, shown)
+  end
+  table.sort(rows)
+  rows[#rows + 1] = string.format("%-12s %s", "Lua", size_text(collectgarbage("count") * 1024))
+  rows[#rows + 1] = string.format("%-12s %s (peak %s)", "process", size_text(sys.rss()), size_text(sys.peak_rss()))
+  print(table.concat(rows, "\n"))
+end
+
+-- who(): the globals that are the user's own.
+local function who()
+  local names = {}
+  for name in pairs(_G) do
+    if type(name) == "string" and not before[name] and not PRESET[name] then names[#names + 1] = name end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local line = inline(_G[name], 1):match("^[^\n]*")
+    if #line > 60 then line = line:sub(1, 57) .. "..." end
+    print(string.format("%-12s %s", name, line))
+  end
+  if #names == 0 then print("no variables of your own yet") end
+end
+
+-- Called once. Globals come through an __index on _G, so nothing is overwritten.
+function prompt.start(banner)
+  local extra = { mem = mem, who = who, progress = "lunette.progress" }
+  for name, module in pairs(PRESET) do extra[name] = module end
+  if getmetatable(_G) == nil then
+    setmetatable(_G, {
+      __index = function(env, name)
+        local value = extra[name]
+        if type(value) == "string" then value = require(value) end
+        if value ~= nil then rawset(env, name, value) end
+        return value
+      end,
+    })
+  end
+  before._ = true
+  for name in pairs(_G) do before[name] = true end
+  for name in pairs(extra) do before[name] = true end
+  if banner then print(BANNER:format(sys.version, core.device())) end
+end
+
+-- Takes a line before it is compiled. Returns the text to run, nil when the line was a
+-- command and is done, false to leave.
+function prompt.command(line)
+  line = line:gsub("^> ", "") -- pasted with its prompt
+  local question = line:match("^%s*%?(.*)$")
+  if question then
+    print(require("lunette.help").text(question:match("^%s*(.-)%s*$")))
+    return nil
+  end
+  local command = line:match("^%s*%$%s+(.*)$")
+  if command then
+    os.execute(command)
+    return nil
+  end
+  local word = line:match("^%s*(%a+)%s*;?%s*$")
+  if (word == "exit" or word == "quit") and rawget(_G, word) == nil then return false end
+  if line:match("^%s*$") then return nil end
+  return line
+end
+
+local warned = false
+
+-- Called after a line ran: shows its values and computes what it recorded.
+function prompt.done(text, seconds, ...)
+  local count = select("#", ...)
+  if count > 0 then
+    rawset(_G, "_", (...))
+    if not text:match(";%s*$") then
+      local parts = {}
+      for i = 1, count do parts[i] = prompt.show((select(i, ...))) end
+      print(table.concat(parts, count > 1 and "\t" or ""))
+    end
+  end
+  local started = sys.clock()
+  core.flush()
+  seconds = seconds + (sys.clock() - started)
+  if seconds >= 1 and sys.isatty("stdout") then print(string.format("(%.1f s)", seconds)) end
+  if not warned and text:match("^%s*local%s") and not text:find("\n") then
+    warned = true
+    io.stderr:write("note: a local ends with its line; without 'local' the name stays\n")
+  end
+end
+
+-- -- completion
+
+-- The value that a chain of names stands for, without calling anything: raw fields and
+-- __index tables only, so completion has no effects.
+local function field(value, name)
+  for _ = 1, 10 do
+    if type(value) == "table" then
+      local found = rawget(value, name)
+      if found ~= nil then return found end
+    end
+    local meta = debug.getmetatable(value)
+    local index = type(meta) == "table" and rawget(meta, "__index")
+    if type(index) == "function" and value == _G and PRESET[name] then return require(PRESET[name]) end
+    if type(index) == "function" and core.is_tensor and core.is_tensor(value) then return core.methods[name] end
+    if type(index) ~= "table" then return nil end
+    value = index
+  end
+end
+
+-- All names that field() could find.
+local function fields(value)
+  local names = {}
+  local function add(source)
+    for name in pairs(source) do
+      if type(name) == "string" and name:match("^[%a_][%w_]*$") then names[name] = true end
+    end
+  end
+  for _ = 1, 10 do
+    if type(value) == "table" then add(value) end
+    if value == _G then add(PRESET) end
+    local meta = debug.getmetatable(value)
+    local index = type(meta) == "table" and rawget(meta, "__index")
+    if type(index) == "function" and type(value) == "userdata" then add(core.methods) end
+    if type(index) ~= "table" then break end
+    value = index
+  end
+  return names
+end
+
+local KEYWORDS = "and break do else elseif end false for function goto if in local nil not or repeat return then true until while"
+
+-- complete("x = nn.Conv") -> { "Conv1d", "Conv2d", ... }: what may stand for the last name.
+function prompt.complete(line)
+  local chain, start = line:match("([%w_%.:]*[%.:])([%w_]*)$")
+  local asked = line:match("^%s*%?")
+  if not chain then start = line:match("([%w_]*)$") end
+  local value, names = _G, nil
+  for name in (chain or ""):gmatch("[%w_]+") do
+    value = field(value, name)
+    if value == nil then return {} end
+  end
+  names = fields(value)
+  if not chain then
+    for word in KEYWORDS:gmatch("%a+") do names[word] = true end
+    if asked then
+      for name in pairs(core.ops) do names[name] = true end
+    end
+  end
+  local list = {}
+  for name in pairs(names) do
+    if name:sub(1, #start) == start and (start ~= "" or name:sub(1, 1) ~= "_") then list[#list + 1] = name end
+  end
+  table.sort(list)
+  return list
+end
+
+return prompt
