@@ -96,7 +96,7 @@ void *ln_value_fill(ln_value *v) { return v->buffer == NULL ? NULL : v->buffer->
 
 ln_code ln_value_item(ln_ctx *ctx, ln_value *v, double *out) {
   char shape[LN_SHAPE_TEXT];
-  const void *data;
+  const void *data = NULL;
   if (ln_numel(&v->meta) != 1)
     return ln_fail(&ctx->error, LN_EINVAL, "[item] one element expected, got shape %s",
                    ln_shape_text(&v->meta, shape, sizeof shape));

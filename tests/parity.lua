@@ -1,0 +1,73 @@
+-- Lunette beside PyTorch on a paper network: forward, every gradient and ten Adam steps from the
+-- same hashed weights and batches, against the f64 values that tests/reference/make_parity.py
+-- stored. The bounds: output 1e-5, gradients 1e-4, losses 1e-3, all relative to norms, or twice
+-- PyTorch's own f32 error where that is further from f64; a gradient below 1e-6 of the
+-- whole gradient's norm is judged by 1e-6 of that norm.
+local hashed = dofile("tests/hashed.lua")
+local core   = require "lunette.core"
+local optim  = require "lunette.optim"
+
+local parity = {}
+
+local function filled(shape, fill)
+  local t = core.empty(shape)
+  fill(t:ptr("w"))
+  return t
+end
+
+local function fill_weights(net)
+  for name, p in net:named_parameters() do
+    p:assign_(filled(p.shape, function(data) hashed.fill_weight(name, p.shape, data) end))
+  end
+  core.flush()
+end
+
+local function batch(name, n, size)
+  local images, masks = core.empty { n, 1, size, size }, core.empty { n, 1, size, size }
+  hashed.fill_batch(name, n, size, size, images:ptr("w"), masks:ptr("w"))
+  return images, masks
+end
+
+-- The norm of the difference to the stored digest, estimated from its samples and projections:
+-- the larger of the two estimates.
+local function difference(name, t, want)
+  local n, data = t:numel(), t:ptr()
+  local seen, picks = 0, hashed.choose(name .. ".pick", #want.pick, n)
+  for i, at in ipairs(picks) do seen = seen + (tonumber(data[at]) - want.pick[i]) ^ 2 end
+  seen = math.sqrt(seen / #picks * n)
+  local projected = 0
+  for k, p in ipairs(want.proj) do
+    projected = projected + (hashed.project(name .. ".sign" .. (k - 1), data, n) - p) ^ 2
+  end
+  return math.max(seen, math.sqrt(projected / #want.proj))
+end
+
+-- report(what, measured, bound) is called once for each quantity.
+function parity.run(options, report)
+  local kind, case, ref = options.kind, options.case, options.reference
+  local net, crit = options.net, options.loss
+  fill_weights(net)
+  net:train()
+  local images, masks = batch(kind .. "." .. case, ref.batch, ref.size)
+  local opt = optim.Adam(net:parameters(), { lr = options.lr })
+  local params = {}
+  for name, p in net:named_parameters() do params[name] = p end
+  for step, want in ipairs(ref.losses) do
+    opt:zero_grad()
+    local out = net(images)
+    local loss = crit(out, masks)
+    loss:backward()
+    if step == 1 then
+      report("output", difference(case .. ".output", out, ref.output) / ref.output.norm, math.max(1e-5, 2 * ref.own_output))
+      for _, g in ipairs(ref.gradients) do
+        local bound = math.max(1e-4 * g.value.norm, 2 * g.own)
+        if g.value.norm < 1e-6 * ref.gradient_norm then bound = math.max(bound, 1e-6 * ref.gradient_norm) end
+        report("gradient " .. g.name, difference(case .. "." .. g.name, params[g.name].grad, g.value) / g.value.norm, bound / g.value.norm)
+      end
+    end
+    opt:step()
+    report("loss of step " .. step, math.abs(loss:item() - want) / math.abs(want), math.max(1e-3, 2 * ref.own_losses[step]))
+  end
+end
+
+return parity
