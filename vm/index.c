@@ -122,7 +122,7 @@ static ln_meta dropped(const ln_meta *meta, const range *r) {
 /* The tensors pushed since `base` but the top one have served: frees them, leaves that one. */
 static void keep_top(lua_State *L, int base) {
   for (int i = base + 1; i < lua_gettop(L); i++) vm_drop_tensor(L, i);
-  lua_replace(L, base + 1);
+  lua_insert(L, base + 1);
   lua_settop(L, base + 1);
 }
 

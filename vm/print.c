@@ -53,15 +53,21 @@ static void cell_text(const printer *p, double x, char text[CELL]) {
 
 /* -- first walk: which style, how wide */
 
-static void survey(printer *p, int d, void (*visit)(printer *, double)) {
-  if (d == p->meta->rank) {
-    visit(p, element(p));
-    return;
+typedef enum move { MOVE_END, MOVE_STEP, MOVE_JUMP } move;
+
+/* Steps at[] to the next printed position of the first `rank` dims, the last one fastest. */
+static move advance(printer *p, int rank) {
+  for (int d = rank - 1; d >= 0; d--) {
+    int64_t here = p->at[d], next = after(p, d, here);
+    p->at[d] = next < p->meta->dim[d] ? next : 0;
+    if (p->at[d] != 0) return next > here + 1 ? MOVE_JUMP : MOVE_STEP;
   }
-  for (int64_t i = 0; i < p->meta->dim[d]; i = after(p, d, i)) {
-    p->at[d] = i;
-    survey(p, d + 1, visit);
-  }
+  return MOVE_END;
+}
+
+static void survey(printer *p, void (*visit)(printer *, double)) {
+  do visit(p, element(p));
+  while (advance(p, p->meta->rank) != MOVE_END);
 }
 
 static void note_size(printer *p, double x) {
@@ -81,13 +87,13 @@ static void note_width(printer *p, double x) {
 
 static void choose_style(printer *p) {
   p->smallest = INFINITY;
-  survey(p, 0, note_size);
+  survey(p, note_size);
   p->dot = ln_is_float(p->meta->dtype);
   if (p->meta->dtype == LN_BOOL) p->style = STYLE_BOOL;
   else if (!p->dot) p->style = STYLE_WHOLE;
   else if (p->largest >= 1e6 || p->smallest < 1e-4) p->style = STYLE_SCIENTIFIC;
   else p->style = p->fraction ? STYLE_FIXED : STYLE_WHOLE;
-  survey(p, 0, note_width);
+  survey(p, note_width);
 }
 
 /* -- second walk */
@@ -126,22 +132,21 @@ static void add_matrix(printer *p) {
   }
 }
 
-static void add_slices(printer *p, int d) {
-  if (d == p->meta->rank - 2) {
-    char number[32];
-    for (int k = 0; k < d; k++) {
-      snprintf(number, sizeof number, "%s%lld", k == 0 ? "(" : ",", (long long)p->at[k] + 1);
+/* A matrix for each position of the leading dims, which are named from 1. */
+static void add_slices(printer *p) {
+  int lead = p->meta->rank - 2;
+  char number[32];
+  move moved;
+  do {
+    for (int d = 0; d < lead; d++) {
+      snprintf(number, sizeof number, "%s%lld", d == 0 ? "(" : ",", (long long)p->at[d] + 1);
       add(p, number);
     }
-    if (d > 0) add(p, ",.,.) =\n");
+    if (lead > 0) add(p, ",.,.) =\n");
     add_matrix(p);
-    return;
-  }
-  for (int64_t i = 0; i < p->meta->dim[d]; i = after(p, d, i)) {
-    p->at[d] = i;
-    add_slices(p, d + 1);
-    if (after(p, d, i) > i + 1) add(p, "...\n");
-  }
+    moved = advance(p, lead);
+    if (moved == MOVE_JUMP) add(p, "...\n");
+  } while (moved != MOVE_END);
 }
 
 static void add_footer(printer *p, const ln_value *v) {
@@ -181,7 +186,7 @@ int vm_tensor_tostring(lua_State *L) {
   if (numel > 0) choose_style(&p);
   if (numel > 0 && p.meta->rank == 0) add_scalar(&p);
   if (numel > 0 && p.meta->rank == 1) add_row(&p, "  ");
-  if (numel > 0 && p.meta->rank >= 2) add_slices(&p, 0);
+  if (numel > 0 && p.meta->rank >= 2) add_slices(&p);
   add_footer(&p, v);
   luaL_pushresult(&p.out);
   return 1;

@@ -295,7 +295,7 @@ void vm_open_tensor(lua_State *L) {
   lua_pushvalue(L, -2);
   lua_pushvalue(L, -2);
   lua_pushcclosure(L, tensor_index, 2);
-  lua_setfield(L, -5, "__index");
+  lua_setfield(L, -4, "__index");
   lua_replace(L, -3); /* core.methods stays, the metatable and the field names go */
   lua_pop(L, 1);
 }

@@ -47,7 +47,7 @@ int vm_item(lua_State *L) {
 }
 
 static int64_t push_list(lua_State *L, const void *data, const ln_meta *meta, int depth, int64_t at) {
-  if (depth == meta->rank) {
+  if (depth >= meta->rank || depth == LN_MAX_RANK) {
     push_element(L, data, meta->dtype, at);
     return at + 1;
   }
