@@ -1,0 +1,227 @@
+/* interpolate.c: resampling over 1 to 3 spatial dims, nearest and linear, and the gradient.
+ *
+ * Linear interpolation is separable: an output row is a weighted sum of up to four input
+ * rows, resampled along the row by taps that are computed once. The gradient
+ * uses the transposed taps: an input row collects the output rows that read it, then each of
+ * its elements collects its outputs, so no two threads write to the same row.
+ */
+#include "iter.h"
+#include "span.h"
+#include "workspace.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+/* One dim: output i = in[lo[i]] * wlo[i] + in[hi[i]] * whi[i]; nearest has whi = 0 and hi = lo. */
+typedef struct axis {
+  int64_t in, out;
+  int32_t *lo, *hi;
+  float *wlo, *whi;
+  /* transposed: input i = sum over k < count[i] of out[first[i] + k] * weight[start[i] + k] */
+  int32_t *first, *count, *start;
+  float *weight;
+} axis;
+
+typedef struct resample_job {
+  const ln_spans *spans;
+  axis axis[3];
+  bool nearest, same_width; /* same_width: the row dim maps onto itself */
+  const float *from;
+  float *to, *row;          /* row: one input or output row a thread */
+  int64_t row_length;
+} resample_job;
+
+/* -- taps. Coordinates are formed in f32 exactly as torch does, so that nearest picks the same
+ * element and linear the same weights. */
+
+static float step_of(const ln_attrs *a, int d, int64_t in, int64_t out) {
+  if (a->mode == LN_MODE_LINEAR && a->align_corners) return out > 1 ? (float)(in - 1) / (float)(out - 1) : 0.0f;
+  return a->scale[d] > 0 ? (float)(1.0 / a->scale[d]) : (float)in / (float)out;
+}
+
+static void nearest_tap(axis *x, int64_t i, float step) {
+  int64_t at = i;
+  if (x->out == 2 * x->in) at = i >> 1;
+  else if (x->out != x->in) at = (int64_t)floorf((float)i * step);
+  x->lo[i] = x->hi[i] = (int32_t)(at < x->in ? at : x->in - 1);
+  x->wlo[i] = 1.0f, x->whi[i] = 0.0f;
+}
+
+static void linear_tap(axis *x, int64_t i, float step, bool align_corners) {
+  float at = align_corners ? step * (float)i : step * ((float)i + 0.5f) - 0.5f;
+  if (x->in == x->out) at = (float)i;
+  if (at < 0.0f) at = 0.0f;
+  int64_t lo = (int64_t)at;
+  if (lo > x->in - 1) lo = x->in - 1;
+  float w = at - (float)lo;
+  w = w > 1.0f ? 1.0f : w;
+  x->lo[i] = (int32_t)lo;
+  x->hi[i] = (int32_t)(lo < x->in - 1 ? lo + 1 : lo);
+  x->whi[i] = x->hi[i] > x->lo[i] ? w : 0.0f;
+  x->wlo[i] = x->hi[i] > x->lo[i] ? 1.0f - w : 1.0f;
+}
+
+/* Taps are monotone, so the outputs that read an input are neighbours. */
+static void transpose_taps(axis *x) {
+  int32_t o = 0, used = 0;
+  const int32_t out = (int32_t)x->out;
+  for (int32_t i = 0; i < (int32_t)x->in; i++) {
+    while (o < out && x->hi[o] < i) o++;
+    int32_t k = o;
+    x->first[i] = o;
+    x->start[i] = used;
+    for (; k < out && x->lo[k] <= i; k++)
+      x->weight[used++] = x->lo[k] == i ? x->wlo[k] : x->hi[k] == i ? x->whi[k] : 0.0f;
+    x->count[i] = k - o;
+  }
+}
+
+static size_t axis_bytes(int64_t in, int64_t out) {
+  return ln_cpu_align((size_t)(4 * out + 3 * in + 2 * out + in) * 4);
+}
+
+/* Lays the axis' arrays out at `at` and fills them; returns what follows. */
+static char *make_axis(axis *x, const ln_attrs *a, int d, int64_t in, int64_t out, char *at) {
+  x->in = in, x->out = out;
+  x->lo = (void *)at;
+  x->hi = x->lo + out;
+  x->wlo = (void *)(x->hi + out);
+  x->whi = x->wlo + out;
+  x->first = (void *)(x->whi + out);
+  x->count = x->first + in;
+  x->start = x->count + in;
+  x->weight = (void *)(x->start + in);
+  const float step = d < 0 ? 1.0f : step_of(a, d, in, out);
+  for (int64_t i = 0; i < out; i++) {
+    if (a->mode == LN_MODE_NEAREST) nearest_tap(x, i, step);
+    else linear_tap(x, i, step, d >= 0 && a->align_corners);
+  }
+  transpose_taps(x);
+  return at + axis_bytes(in, out);
+}
+
+static int64_t dim_of(const ln_meta *m, int which) {
+  const int d = which - (5 - m->rank);
+  return d < 2 ? 1 : m->dim[d];
+}
+
+/* big row: the longer of an input's and an output's */
+static int64_t row_length(const ln_call *call) {
+  const int64_t in = dim_of(&call->in[0].meta, 4), out = dim_of(&call->out[0].meta, 4);
+  return ((in > out ? in : out) + 15) & ~(int64_t)15;
+}
+
+size_t ln_cpu_interpolate_workspace(const ln_cpu *cpu, const ln_call *call) {
+  size_t bytes = (size_t)(row_length(call) * cpu->threads) * sizeof(float);
+  for (int d = 2; d < 5; d++) /* symmetric enough: room for either direction */
+    bytes += axis_bytes(dim_of(&call->in[0].meta, d) + dim_of(&call->out[0].meta, d),
+                        dim_of(&call->in[0].meta, d) + dim_of(&call->out[0].meta, d));
+  return bytes;
+}
+
+static resample_job job_of(const ln_cpu *cpu, const ln_call *call, const ln_meta *x, const ln_meta *y) {
+  resample_job j = {.spans = cpu->spans, .nearest = call->attrs->mode == LN_MODE_NEAREST,
+                    .from = call->in[0].data, .to = call->out[0].data, .row_length = row_length(call)};
+  char *at = call->workspace;
+  const int spatial = x->rank - 2;
+  for (int i = 0; i < 3; i++)
+    at = make_axis(&j.axis[i], call->attrs, i - (3 - spatial), dim_of(x, 2 + i), dim_of(y, 2 + i), at);
+  j.row = (void *)at;
+  j.same_width = true;
+  for (int64_t i = 0; i < j.axis[2].out; i++)
+    j.same_width = j.same_width && j.axis[2].lo[i] == i && j.axis[2].whi[i] == 0.0f;
+  j.same_width = j.same_width && j.axis[2].in == j.axis[2].out;
+  return j;
+}
+
+/* -- forward: one unit is an output row */
+
+/* The blend of the input rows that output row (d, h) reads; a row of the input itself when
+ * there is but one, else it is formed in `row`. */
+static const float *blended(const resample_job *j, const float *plane, int64_t d, int64_t h, float *row) {
+  const axis *ad = &j->axis[0], *ah = &j->axis[1];
+  const int64_t width = j->axis[2].in;
+  const float *first = NULL;
+  int parts = 0;
+  float weight = 1.0f;
+  for (int k = 0; k < 4; k++) {
+    const int32_t sd = k & 2 ? ad->hi[d] : ad->lo[d], sh = k & 1 ? ah->hi[h] : ah->lo[h];
+    const float wd = k & 2 ? ad->whi[d] : ad->wlo[d], wh = k & 1 ? ah->whi[h] : ah->wlo[h];
+    /* A weight of 0 on a further row says that there is none; the first may weigh 0 too. */
+    if ((k & 2 && ad->whi[d] == 0.0f) || (k & 1 && ah->whi[h] == 0.0f)) continue;
+    const float *at = plane + (sd * ah->in + sh) * width;
+    if (parts == 0) first = at, weight = wd * wh;
+    else if (parts == 1) j->spans->map->blend(row, first, at, width, weight, wd * wh);
+    else j->spans->map->axpy(row, at, width, wd * wh);
+    parts++;
+  }
+  return parts == 1 ? first : row;
+}
+
+static void forward_range(void *arg, int64_t begin, int64_t end) {
+  const resample_job *j = arg;
+  const axis *ad = &j->axis[0], *ah = &j->axis[1], *aw = &j->axis[2];
+  float *row = j->row + omp_get_thread_num() * j->row_length;
+  for (int64_t u = begin; u < end; u++) {
+    const int64_t h = u % ah->out, d = u / ah->out % ad->out, plane = u / (ah->out * ad->out);
+    const float *x = blended(j, j->from + plane * ad->in * ah->in * aw->in, d, h, row);
+    float *y = j->to + u * aw->out;
+    if (j->same_width) {
+      memcpy(y, x, (size_t)aw->out * sizeof *y);
+    } else if (j->nearest) {
+      for (int64_t i = 0; i < aw->out; i++) y[i] = x[aw->lo[i]];
+    } else {
+      j->spans->layer->taps(y, x, aw->lo, aw->hi, aw->wlo, aw->whi, aw->out);
+    }
+  }
+}
+
+ln_code ln_cpu_interpolate(ln_cpu *cpu, ln_call *call) {
+  const ln_meta *x = &call->in[0].meta, *y = &call->out[0].meta;
+  resample_job j = job_of(cpu, call, x, y);
+  const int64_t width = j.axis[2].in + j.axis[2].out;
+  ln_cpu_for(cpu, y->dim[0] * y->dim[1] * j.axis[0].out * j.axis[1].out, LN_BLOCK / width + 1, width, forward_range, &j);
+  return LN_OK;
+}
+
+/* -- gradient: one unit is an input row */
+
+/* Adds up the output rows that read input row (d, h), weighted. */
+static void collect(const resample_job *j, const float *plane, int64_t d, int64_t h, float *row) {
+  const axis *ad = &j->axis[0], *ah = &j->axis[1];
+  const int64_t width = j->axis[2].out;
+  memset(row, 0, (size_t)width * sizeof *row);
+  for (int32_t kd = 0; kd < ad->count[d]; kd++) {
+    for (int32_t kh = 0; kh < ah->count[h]; kh++) {
+      const float w = ad->weight[ad->start[d] + kd] * ah->weight[ah->start[h] + kh];
+      const int64_t at = (ad->first[d] + kd) * ah->out + ah->first[h] + kh;
+      if (w != 0.0f) j->spans->map->axpy(row, plane + at * width, width, w);
+    }
+  }
+}
+
+static void backward_range(void *arg, int64_t begin, int64_t end) {
+  const resample_job *j = arg;
+  const axis *ad = &j->axis[0], *ah = &j->axis[1], *aw = &j->axis[2];
+  float *row = j->row + omp_get_thread_num() * j->row_length;
+  for (int64_t u = begin; u < end; u++) {
+    const int64_t h = u % ah->in, d = u / ah->in % ad->in, plane = u / (ah->in * ad->in);
+    float *gx = j->to + u * aw->in;
+    collect(j, j->from + plane * ad->out * ah->out * aw->out, d, h, row);
+    for (int64_t i = 0; i < aw->in; i++) {
+      const float *g = row + aw->first[i], *w = aw->weight + aw->start[i];
+      float sum = 0.0f;
+      for (int32_t k = 0; k < aw->count[i]; k++) sum += g[k] * w[k];
+      gx[i] = sum;
+    }
+  }
+}
+
+ln_code ln_cpu_interpolate_grad(ln_cpu *cpu, ln_call *call) {
+  const ln_meta *x = &call->out[0].meta, *y = &call->in[0].meta;
+  resample_job j = job_of(cpu, call, x, y);
+  const int64_t width = j.axis[2].in + 4 * j.axis[2].out;
+  ln_cpu_for(cpu, x->dim[0] * x->dim[1] * j.axis[0].in * j.axis[1].in, LN_BLOCK / width + 1, width, backward_range, &j);
+  return LN_OK;
+}
