@@ -197,8 +197,6 @@ static void set_layer(lua_State *L, vm_host *host, int layers) {
   if (ln_set_layer(host->ctx, host->layer) != LN_OK) vm_raise(L, NULL);
 }
 
-/* push_layer(name) -> depth before; pop_layer(depth) goes back to it, also past layers
- * that an error left behind. */
 int vm_push_layer(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   vm_ctx(L);
@@ -210,25 +208,14 @@ int vm_push_layer(lua_State *L) {
     host->layer_end[depth] = used + strlen(host->layer + used);
   }
   set_layer(L, host, depth + 1);
-  lua_pushinteger(L, depth);
-  return 1;
+  return 0;
 }
 
 int vm_pop_layer(lua_State *L) {
   vm_ctx(L);
   vm_host *host = vm_host_of(L);
-  int depth = (int)luaL_optinteger(L, 1, host->layers - 1);
-  if (depth < 0) depth = 0;
-  if (depth < host->layers) set_layer(L, host, depth);
+  if (host->layers > 0) set_layer(L, host, host->layers - 1);
   return 0;
-}
-
-void vm_reset_layers(lua_State *L) {
-  vm_host *host = vm_host_of(L);
-  if (host->ctx == NULL || host->layers == 0) return;
-  host->layers = 0;
-  host->layer[0] = '\0';
-  ln_set_layer(host->ctx, ""); /* interned when the context was opened: cannot fail */
 }
 
 /* -- errors */
@@ -285,7 +272,6 @@ int vm_raise(lua_State *L, const ln_error *err) {
   vm_host *host = vm_host_of(L);
   ln_error copy = err != NULL ? *err : host->ctx->error; /* a finalizer below may overwrite it */
   if (copy.code == LN_EINTR && host->ctx != NULL) atomic_store(&host->ctx->interrupt, 0);
-  vm_reset_layers(L);
   luaL_checkstack(L, 6, "error object");
   lua_createtable(L, 0, 5);
   set_text(L, "code", ln_code_name(copy.code));
@@ -339,7 +325,6 @@ int vm_raise_stashed(lua_State *L) {
   vm_host *host = vm_host_of(L);
   if (!host->has_error) return vm_raise(L, NULL);
   host->has_error = false;
-  vm_reset_layers(L);
   lua_pushlightuserdata(L, (void *)&error_key);
   lua_rawget(L, LUA_REGISTRYINDEX);
   lua_pushlightuserdata(L, (void *)&error_key);

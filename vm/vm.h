@@ -32,13 +32,11 @@ size_t vm_close(lua_State *L);
 ln_ctx *vm_ctx(lua_State *L);
 /* Raises ctx->error (or *err) as a Lua error; never returns. The error object is a table
  * { code = "LN_EINVAL", message =, op =, where =, layer = } and tostring of it gives
- * "where: [op] layer: message". Forgets the layer path. */
+ * "where: [op] layer: message". */
 int vm_raise(lua_State *L, const ln_error *err);
 /* The same from a text, with code LN_EINVAL: vm_misuse(L, "conv", "w: expected ..."). op may be NULL. */
 int vm_misuse(lua_State *L, const char *op, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Forgets the layer path: for whoever caught an error that is not ours. */
-void vm_reset_layers(lua_State *L);
 /* Environment failures: pushes nil, message, code name; returns 3. */
 int vm_fail(lua_State *L, const ln_error *err);
 /* misuse -> raise; environment (EIO, EFORMAT, ENODEV) -> nil, message, code. */
