@@ -218,6 +218,14 @@ int vm_pop_layer(lua_State *L) {
   return 0;
 }
 
+void vm_reset_layers(lua_State *L) {
+  vm_host *host = vm_host_of(L);
+  if (host->ctx == NULL || host->layers == 0) return;
+  host->layers = 0;
+  host->layer[0] = '\0';
+  ln_set_layer(host->ctx, ""); /* interned when the context was opened: cannot fail */
+}
+
 /* -- errors */
 
 static void set_text(lua_State *L, const char *key, const char *text) {

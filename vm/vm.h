@@ -37,6 +37,8 @@ int vm_raise(lua_State *L, const ln_error *err);
 /* The same from a text, with code LN_EINVAL: vm_misuse(L, "conv", "w: expected ..."). op may be NULL. */
 int vm_misuse(lua_State *L, const char *op, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Forgets the layer path: for whoever caught an error that left a layer's forward. */
+void vm_reset_layers(lua_State *L);
 /* Environment failures: pushes nil, message, code name; returns 3. */
 int vm_fail(lua_State *L, const ln_error *err);
 /* misuse -> raise; environment (EIO, EFORMAT, ENODEV) -> nil, message, code. */
