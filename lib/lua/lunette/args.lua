@@ -1,0 +1,86 @@
+-- args: how the library's Lua functions take options and say what is wrong with them.
+
+local args = {}
+
+-- The nearest caller outside the library, as "file.lua:31: ", so that an error names the user's line.
+local function where()
+  for level = 3, 60 do
+    local info = debug.getinfo(level, "Sl")
+    if not info then return "" end
+    local library = info.source:sub(1, 9) == "=lunette/" or info.source:find("lib/lua/lunette/", 1, true)
+    if info.currentline > 0 and not library then
+      return ("%s:%d: "):format(info.short_src, info.currentline)
+    end
+  end
+  return ""
+end
+
+--- Raises a formatted error that starts with the user's file and line.
+function args.fail(format, ...)
+  error(where() .. format:format(...), 0)
+end
+
+function args.check(condition, format, ...)
+  if not condition then error(where() .. format:format(...), 0) end
+  return condition
+end
+
+local function names(t)
+  local list = {}
+  for name in pairs(t) do list[#list + 1] = name end
+  table.sort(list)
+  return table.concat(list, ", ")
+end
+
+--- `given` completed by the defaults of `known`; a name that `known` lacks raises.
+-- A default of false says that the option may be absent.
+function args.options(who, given, known)
+  local result = {}
+  for name, default in pairs(known) do result[name] = default end
+  if given == nil then return result end
+  if type(given) ~= "table" then
+    args.fail("[%s] options are a table such as { %s = ... }, got %s", who, next(known) or "", type(given))
+  end
+  for name, value in pairs(given) do
+    if known[name] == nil then
+      args.fail("[%s] unknown option '%s' (known: %s)", who, tostring(name), names(known))
+    end
+    result[name] = value
+  end
+  return result
+end
+
+--- Torch's positional options or one table of named ones: positional(who, {"stride", ...}, known, first, ...).
+function args.positional(who, order, known, first, ...)
+  if type(first) == "table" and first[1] == nil then
+    return args.options(who, first, known)
+  end
+  local given, values = {}, { first, ... }
+  for i, name in ipairs(order) do given[name] = values[i] end
+  return args.options(who, given, known)
+end
+
+--- A list of `n` numbers from a number or a list of n.
+function args.tuple(who, name, value, n)
+  if type(value) == "number" then
+    local list = {}
+    for i = 1, n do list[i] = value end
+    return list
+  end
+  if type(value) ~= "table" or #value ~= n then
+    args.fail("[%s] %s must be a number or a list of %d numbers", who, name, n)
+  end
+  return value
+end
+
+--- Sizes from trailing numbers or from one list.
+function args.sizes(first, ...)
+  if type(first) == "table" then return first end
+  return { first, ... }
+end
+
+function args.is_tensor(x)
+  return type(x) == "userdata"
+end
+
+return args

@@ -1,0 +1,284 @@
+-- run: what the paper's scripts share, so that each holds only its LLM's own choices:
+-- options, results folder, metrics.jsonl, run.json, and going on after a stop.
+--
+--   local run = require "lunette.run"
+--   local paper = run.start { id = "gpt4", epochs = 25, batch = 16, size = 256, lr = 1e-3 }
+--   local pairs = paper:pairs()
+--   for epoch in paper:epochs(model, optimizer) do
+--     ...
+--     paper:log_epoch { train_loss = ..., val_loss = ..., val_dice = {...} }
+--   end
+--   paper:log_test(scores)
+--   paper:finish()
+
+local core = require "lunette.core"
+local data = require "lunette.data"
+local docs = require "lunette.docs"
+local args = require "lunette.args"
+local options = require "lunette.options"
+local save = require "lunette.save"
+local sys = require "lunette.sys"
+local summary = require "lunette.summary"
+local journal = require "lunette.run.journal"
+local checkpoint = require "lunette.run.checkpoint"
+local groups = require "lunette.run.groups"
+
+local Run = {}
+Run.__index = Run
+
+local run = {}
+
+-- Ends the program as an error of the environment does: no traceback, status 1.
+local function stop(format, ...)
+  io.stdout:flush()
+  io.stderr:write("lunette: ", format:format(...), "\n")
+  sys.exit(1)
+end
+
+local function must(value, message)
+  if not value then stop("%s", message) end
+  return value
+end
+
+docs("run.start", "start{id=, epochs=, batch=, size=, lr=}: reads the command line (--help lists its options), sets"
+  .. " device and seed, and returns the run; its options are in .options")
+function run.start(defaults)
+  local o = options.parse(arg or {}, defaults)
+  core.seed(o.seed)
+  return setmetatable({
+    id = defaults.id, options = o, out = o.out, started = sys.clock(), earlier = 0,
+    train_losses = {}, val_losses = {}, val_dice = {}, test_dice = {},
+  }, Run)
+end
+
+docs("run.path", "path(name): the name of a file in the results folder, which is made when it is not there")
+function Run:path(name)
+  if not self.made then
+    must(sys.mkdir(self.out))
+    self.made = true
+  end
+  return self.out .. "/" .. name
+end
+
+-- -- data
+
+local function open_pairs(o, extra)
+  if o.images then
+    return data.folder { images = o.images, masks = o.masks or o.images, suffix = o.suffix, limit = o.limit,
+      exclude = o.exclude, numeric = extra.numeric }
+  end
+  local family, count = o.phantom:match("^(%a+):?(%d*)$")
+  count = tonumber(count) or 200
+  return data.phantom { family = family, count = math.min(count, o.limit or count), seed = 0 }
+end
+
+docs("run.pairs", "pairs{numeric=false}: the list of images and masks that the options name: sorted, limited,"
+  .. " excluded; numeric sorts stems that are all numbers by value, as a pipeline that does so for BAGLS")
+function Run:pairs(extra)
+  local list, message = open_pairs(self.options, extra or {})
+  must(list, message)
+  if #list == 0 then stop("no image with a mask in %s", self.options.images) end
+  self.list = list
+  return list
+end
+
+docs("run.train_test_split", "train_test_split(items, {test_size=, random_state=}): as data.train_test_split; with"
+  .. " --group-by whole groups go to one side")
+function Run:train_test_split(items, split)
+  if not self.options.group_by then return data.train_test_split(items, split) end
+  return groups.split(must(groups.read(self.list, self.options.group_by)), items, split)
+end
+
+docs("run.loader", "loader(dataset, {shuffle=false}): a DataLoader with the options' batch size, seed and workers;"
+  .. " --no-shuffle takes the order as it is")
+function Run:loader(dataset, choices)
+  local o = self.options
+  local c = args.options("loader", choices, { shuffle = false, batch_size = o.batch, drop_last = false })
+  return data.DataLoader(dataset, { batch_size = c.batch_size, shuffle = c.shuffle and o.shuffle, seed = o.seed,
+    workers = o.workers, drop_last = c.drop_last })
+end
+
+-- -- the model
+
+docs("run.summary", "summary(model, shape): prints the summary; with --summary the program ends there, its last line"
+  .. " the number of trainable parameters")
+function Run:summary(model, shape)
+  local text, totals = summary(model, shape)
+  print(text)
+  if self.options.summary then
+    print("Trainable params: " .. summary.grouped(totals.trainable))
+    sys.exit(0)
+  end
+end
+
+local function count_parameters(model)
+  local n = 0
+  for _, cell in ipairs(model:parameters()) do
+    if cell.requires_grad then n = n + cell:numel() end
+  end
+  return n
+end
+
+-- Options that must not change between a start and its --resume.
+local fixed = { "images", "masks", "suffix", "phantom", "exclude", "group_by", "batch", "size", "lr", "limit", "seed",
+  "precision", "shuffle" }
+
+local function describe(self, status)
+  local o, settings = {}, sys.settings()
+  for name, value in pairs(self.options) do
+    if name ~= "given" then o[name] = value end
+  end
+  return save.json {
+    id = self.id, status = status, options = o, seed = self.options.seed, device = settings.device,
+    precision = settings.precision, threads = settings.threads, deterministic = settings.deterministic,
+    eager = settings.eager, versions = { lunette = sys.version, luajit = jit.version },
+    data = { count = #self.list, fingerprint = self.fingerprint },
+  }
+end
+
+local function check_unchanged(self)
+  local text = io.open(self:path("run.json"))
+  if not text then return end
+  local before = save.parse_json(text:read("*a"))
+  text:close()
+  if type(before) ~= "table" or type(before.options) ~= "table" then return end
+  for _, name in ipairs(fixed) do
+    local was, is = before.options[name], self.options[name]
+    if tostring(was) ~= tostring(is) then
+      stop("--resume: %s was started with --%s %s, now it is"
+        .. " %s", self.out, name:gsub("_", "-"), tostring(was), tostring(is))
+    end
+  end
+  if before.data and before.data.fingerprint ~= self.fingerprint then
+    stop("--resume: the data in %s are not those that %s was started with", self.options.images or "the"
+      .. " phantoms", self.out)
+  end
+end
+
+-- Weights from --init, or everything from the checkpoint of --resume. Returns the epochs that are done.
+local function restore(self, model, optimizer)
+  local o = self.options
+  if o.init then
+    local tensors, message = save.load_safetensors(o.init)
+    local ok, problem = pcall(model.load_state_dict, model, must(tensors, message))
+    if not ok then stop("%s: %s", o.init, tostring(problem)) end
+  end
+  if not o.resume then return 0 end
+  check_unchanged(self)
+  local found = checkpoint.load(self:path("checkpoint.safetensors"), model, optimizer, stop)
+  if not found then
+    if journal.finished(self:path("metrics.jsonl")) then stop("--resume: %s is finished", self.out) end
+    return 0
+  end
+  self.earlier = found.seconds
+  journal.reload(self:path("metrics.jsonl"), found.epoch, self)
+  return found.epoch
+end
+
+docs("run.epochs", "epochs(model, optimizer): for epoch in run:epochs(model, optimizer) do; starts from --init or"
+  .. " where --resume goes on; every epoch draws from its own seed, so that a resumed run equals an uninterrupted one")
+function Run:epochs(model, optimizer)
+  self.model, self.optimizer, self.params = model, optimizer, count_parameters(model)
+  self.fingerprint = groups.fingerprint(self.list, self.options)
+  local epoch = restore(self, model, optimizer)
+  self.journal = journal.open(self:path("metrics.jsonl"), epoch == 0, stop)
+  must(save.write(self:path("run.json"), describe(self, "running")))
+  self.training_started = sys.clock()
+  return function()
+    if epoch >= self.options.epochs then return nil end
+    epoch = epoch + 1
+    self.epoch, self.step, self.epoch_started = epoch, 0, sys.clock()
+    self.step_started = self.epoch_started
+    core.seed(self.options.seed % 2 ^ 32 * 2 ^ 20 + epoch)
+    return epoch
+  end
+end
+
+docs("run.training_seconds", "training_seconds(): seconds spent in epochs so far, those before a --resume included")
+function Run:training_seconds() return self.earlier + sys.clock() - self.training_started end
+
+-- -- what is written down
+
+docs("run.log_step", "log_step(loss): with --log-steps one line of metrics.jsonl; call it once a training step")
+function Run:log_step(loss)
+  self.step = self.step + 1
+  if not self.options.log_steps then return end
+  local now = sys.clock()
+  self.journal:write {
+    { "kind", "step" }, { "epoch", self.epoch }, { "step", self.step }, { "loss", loss },
+    { "seconds", now - self.step_started },
+  }
+  self.step_started = now
+end
+
+local function mean(list)
+  local total = 0
+  for _, x in ipairs(list) do total = total + x end
+  return #list > 0 and total / #list or 0 / 0
+end
+run.mean = mean
+docs("run.mean", "mean(list): the unweighted mean of a list of numbers")
+
+docs("run.log_epoch", "log_epoch{train_loss=, val_loss=, val_dice={one a batch}}: adds the epoch to .train_losses,"
+  .. " .val_losses, .val_dice and to metrics.jsonl, then writes the checkpoint that --resume goes on from; returns"
+  .. " the mean Dice")
+function Run:log_epoch(result)
+  local lines = {}
+  for batch, dice in ipairs(result.val_dice) do
+    lines[batch] = { { "kind", "val_batch" }, { "epoch", self.epoch }, { "batch", batch }, { "dice", dice } }
+  end
+  local val_dice = mean(result.val_dice)
+  lines[#lines + 1] = {
+    { "kind", "epoch" }, { "epoch", self.epoch }, { "train_loss", result.train_loss }, { "val_loss", result.val_loss },
+    { "val_dice", val_dice }, { "seconds", sys.clock() - self.epoch_started },
+  }
+  self.journal:write(unpack(lines))
+  journal.remember(self, result.train_loss, result.val_loss, result.val_dice)
+  checkpoint.save(self:path("checkpoint.safetensors"), self.model, self.optimizer, self.epoch,
+    self:training_seconds(), stop)
+  return val_dice
+end
+
+docs("run.log_test", "log_test({one Dice a batch}): writes them to metrics.jsonl; returns their mean")
+function Run:log_test(scores)
+  local lines = {}
+  for batch, dice in ipairs(scores) do
+    lines[batch] = { { "kind", "test_batch" }, { "batch", batch }, { "dice", dice } }
+  end
+  self.journal:write(unpack(lines))
+  self.test_dice = scores
+  return mean(scores)
+end
+
+docs("run.finish", "finish(): the last line of metrics.jsonl and of the output: test dice, parameters, time; removes"
+  .. " the checkpoint")
+function Run:finish()
+  local seconds, test_dice = self.earlier + sys.clock() - self.started, mean(self.test_dice)
+  self.journal:write {
+    { "kind", "end" }, { "test_dice", test_dice }, { "params", self.params }, { "seconds", seconds },
+    { "peak_rss_bytes", sys.peak_rss() },
+  }
+  must(save.write(self:path("run.json"), describe(self, "finished")))
+  os.remove(self:path("checkpoint.safetensors"))
+  print(("test dice %.4f  params %d  time %.1f s"):format(test_dice, self.params, seconds))
+end
+
+-- -- files of the results folder; a failure (disk full, no right) ends the program
+
+docs("run.xlsx", "xlsx(name, rows, {header=}): a sheet in the results folder; as save.xlsx")
+function Run:xlsx(name, rows, extra) must(save.xlsx(self:path(name), rows, extra)) end
+
+docs("run.figure", "figure(name, spec): a figure in the results folder; as save.figure")
+function Run:figure(name, spec)
+  local done, message, code = save.figure(self:path(name), spec)
+  -- Without gnuplot the run is whole but for its pictures.
+  if not done and code == "LN_ENODEV" then io.stderr:write("lunette: ", message, "\n") return end
+  must(done, message)
+end
+
+docs("run.save", "save(name, state or net, {input=}): tensors in the results folder; as lunette.save")
+function Run:save(name, what, extra)
+  must(require("lunette.files").save(self:path(name), what, extra))
+end
+
+return run

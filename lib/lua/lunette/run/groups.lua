@@ -1,0 +1,87 @@
+-- run.groups: splitting whole groups (--group-by), and a fingerprint of the data.
+
+local bit = require "bit"
+local data = require "lunette.data"
+local save = require "lunette.save"
+
+local groups = {}
+
+local function read_file(path)
+  local file, message = io.open(path, "rb")
+  if not file then return nil, message end
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+--- The value of `key` in every pair's stem.meta; nil, message when one has none.
+function groups.read(list, key)
+  local values = {}
+  for i = 1, #list do
+    local image = list:paths(i)
+    if not image then return nil, "--group-by wants images from files: drawn ones have no .meta" end
+    local path = image:gsub("%.%w+$", "") .. ".meta"
+    local text, message = read_file(path)
+    if not text then return nil, "--group-by: " .. message end
+    local meta = save.parse_json(text)
+    if type(meta) ~= "table" or meta[key] == nil then return nil, ("--group-by: %s has no '%s'"):format(path, key) end
+    values[i] = tostring(meta[key])
+  end
+  return values
+end
+
+--- train_test_split over the groups of `items` (a count, or a list of positions).
+function groups.split(value_of, items, split)
+  if type(items) == "number" then
+    local count = items
+    items = {}
+    for i = 1, count do items[i] = i end
+  end
+  local members, names = {}, {}
+  for _, i in ipairs(items) do
+    local name = value_of[i]
+    if not members[name] then
+      members[name] = {}
+      names[#names + 1] = name
+    end
+    table.insert(members[name], i)
+  end
+  local sides = { data.train_test_split(#names, split) }
+  for side, chosen in ipairs(sides) do
+    local flat = {}
+    for _, g in ipairs(chosen) do
+      for _, i in ipairs(members[names[g]]) do flat[#flat + 1] = i end
+    end
+    sides[side] = flat
+  end
+  return unpack(sides)
+end
+
+-- FNV-1a over 32 bits, continued; the multiplication by the prime 16777619 is done by shifts.
+local function hash(h, text)
+  for i = 1, #text do
+    h = bit.bxor(h, text:byte(i))
+    h = bit.tobit(h + bit.lshift(h, 1) + bit.lshift(h, 4) + bit.lshift(h, 7) + bit.lshift(h, 8) + bit.lshift(h, 24))
+  end
+  return h
+end
+
+local function size_of(path)
+  local file = path and io.open(path, "rb")
+  if not file then return 0 end
+  local size = file:seek("end")
+  file:close()
+  return size
+end
+
+--- Eight hexadecimal digits that change with the names or sizes of the files, or with what is drawn.
+function groups.fingerprint(list, o)
+  local h = hash(bit.tobit(0x811c9dc5), o.images and "files" or o.phantom)
+  for i = 1, #list do
+    local image, mask = list:paths(i)
+    h = hash(h, ("%s\n%d\n%d\n"):format(list:stem(i), size_of(image), size_of(mask)))
+  end
+  return bit.tohex(h)
+end
+
+return groups
