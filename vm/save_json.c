@@ -5,8 +5,8 @@
  * and a Lua table has no order, so keys are sorted, with the caller's favourites in front.
  * Reading is jansson's: strict, with a bound on the depth.
  *
- * JSON's null is save.null (a light userdata), NaN and infinities are written as null. An
- * empty table is {}; save.array{} marks one that is [].
+ * NaN, infinities and save.null (a light userdata) are written as null. Read back, a null
+ * member of an object is left out. An empty table is {}; save.array{} marks one that is [].
  */
 #include <jansson.h>
 #include <math.h>
@@ -269,6 +269,7 @@ static void push_object(lua_State *L, const json_t *object, int null, int depth)
   lua_createtable(L, 0, (int)json_object_size(object));
   /* the macro wants a json_t it may not change; it does not */
   json_object_foreach((json_t *)(uintptr_t)object, name, member) {
+    if (json_is_null(member) && lua_isnil(L, null)) continue;
     lua_pushstring(L, name);
     push_json(L, member, null, depth);
     lua_rawset(L, -3);
@@ -308,7 +309,8 @@ static int depth_of(const json_t *value, int depth) {
   return deepest;
 }
 
-/* `null` is the stack index of what stands for null. */
+/* `null` is the stack index of what stands for null; nil there leaves members of objects
+ * out, and gives save.null elsewhere, since a list has no holes. */
 static void push_json(lua_State *L, const json_t *value, int null, int depth) {
   luaL_checkstack(L, 10, "json: nested too deep");
   switch (json_typeof(value)) {
@@ -319,7 +321,13 @@ static void push_json(lua_State *L, const json_t *value, int null, int depth) {
     case JSON_REAL: lua_pushnumber(L, json_real_value(value)); break;
     case JSON_TRUE: lua_pushboolean(L, 1); break;
     case JSON_FALSE: lua_pushboolean(L, 0); break;
-    case JSON_NULL: lua_pushvalue(L, null); break;
+    case JSON_NULL:
+      if (lua_isnil(L, null)) {
+        push_null(L);
+      } else {
+        lua_pushvalue(L, null);
+      }
+      break;
   }
 }
 
@@ -339,7 +347,6 @@ int vm_save_parse_json(lua_State *L) {
     return vm_save_misuse(L, "parse_json", "expected a string, got %s", luaL_typename(L, 1));
   }
   const char *text = lua_tolstring(L, 1, &length);
-  if (lua_gettop(L) < 2) push_null(L);
   lua_settop(L, 2);
   json_t **slot = lua_newuserdata(L, sizeof *slot);
   *slot = NULL;

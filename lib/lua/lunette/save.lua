@@ -107,12 +107,11 @@ function save.json(value, options)
   return c.json(value, o.indent, o.order or nil)
 end
 
-docs("save.parse_json", "parse_json(text, {null=save.null}): the value of a JSON text, or nil, message, code; null = nil"
-  .. " is written {null=false}, which drops the entry")
+docs("save.parse_json", "parse_json(text, {null=}): the value of a JSON text, or nil, message, code; a null leaves"
+  .. " its member of an object out and is save.null in a list, or is the given value in both")
 function save.parse_json(text, options)
-  local o = args.options("save.parse_json", options, { null = c.null })
-  if o.null == false then return c.parse_json(text, nil) end
-  return c.parse_json(text, o.null)
+  local o = args.options("save.parse_json", options, { null = false })
+  return c.parse_json(text, o.null or nil)
 end
 
 docs("save.append", "append(path, line): adds a line to a file in one write, made if need be; the line end is added"
