@@ -1,9 +1,10 @@
 /* interrupt.c: Ctrl-C stops the work and keeps the session.
  *
- * The handler sets ctx->interrupt, which bindings and plans poll between steps. A Lua loop
- * polls nothing, and compiled by LuaJIT it does not even look at debug hooks. What
- * compiled code does look at is the profiler, when that runs in line mode; so a profiler
- * is started whose callback sets a count hook, which then raises the error.
+ * The handler sets ctx->interrupt, which bindings and plans poll between steps, and a debug
+ * hook, which stops interpreted Lua. A loop compiled by LuaJIT looks at neither. What it
+ * does look at is the profiler, when that runs in line mode: a profiler's tick leads out of
+ * compiled code, and there the hook is waiting. (A hook set by the profiler's callback
+ * would be lost: LuaJIT restores the mask after the call.)
  *
  * The profiler's own timer is switched off: LuaJIT's signal handler must never run on
  * another thread than Lua's. Instead the SIGINT handler arms a timer that sends SIGPROF
@@ -15,7 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <luajit.h>
-#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -32,6 +33,7 @@
 static struct {
   ln_ctx *ctx; /* NULL: closed */
   lua_State *L;
+  pthread_t thread;
   timer_t timer;
   int pipe[2];
   bool handles_sigint;
@@ -50,8 +52,23 @@ static void say(const char *text) {
   (void)written;
 }
 
+static void on_hook(lua_State *L, lua_Debug *ar) {
+  (void)ar;
+  lua_sethook(L, NULL, 0, 0);
+  if (!vm_interrupt_pending()) return; /* somebody who polls was faster */
+  vm_interrupt_clear();
+  ln_error err;
+  ln_fail(&err, LN_EINTR, "interrupted");
+  vm_raise(L, &err);
+}
+
 static void on_sigint(int signal_number) {
   int saved = errno;
+  if (!pthread_equal(pthread_self(), self.thread)) { /* lua_sethook is safe on Lua's thread only */
+    pthread_kill(self.thread, signal_number);
+    errno = saved;
+    return;
+  }
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   double since = (double)(now.tv_sec - self.last.tv_sec) + 1e-9 * (double)(now.tv_nsec - self.last.tv_nsec);
@@ -67,26 +84,18 @@ static void on_sigint(int signal_number) {
   }
   ssize_t written = write(self.pipe[1], "", 1); /* non-blocking; a full pipe is awake anyway */
   (void)written;
+  lua_sethook(self.L, on_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
   set_timer(20 * 1000 * 1000);
   errno = saved;
 }
 
-static void on_hook(lua_State *L, lua_Debug *ar) {
-  (void)ar;
-  lua_sethook(L, NULL, 0, 0);
-  if (!vm_interrupt_pending()) return;
-  vm_interrupt_clear();
-  ln_error err;
-  ln_fail(&err, LN_EINTR, "interrupted");
-  vm_raise(L, &err);
-}
-
+/* The tick itself is what matters; when nothing is pending any more, it was the last. */
 static void on_profile(void *data, lua_State *L, int samples, int state) {
   (void)data;
+  (void)L;
   (void)samples;
   (void)state;
-  if (vm_interrupt_pending()) lua_sethook(L, on_hook, LUA_MASKCOUNT, 1);
-  else set_timer(0); /* somebody who polls was faster */
+  if (!vm_interrupt_pending()) set_timer(0);
 }
 
 /* The profiler without its timer. */
@@ -107,6 +116,7 @@ bool vm_interrupt_open(lua_State *L) {
   }
   self.L = L;
   self.ctx = vm_ctx(L);
+  self.thread = pthread_self();
   start_profiler(L);
   struct sigaction action = { .sa_handler = on_sigint };
   sigemptyset(&action.sa_mask);

@@ -48,13 +48,16 @@ static bool is_incomplete(lua_State *L, int status) {
   return message != NULL && size >= sizeof mark - 1 && strcmp(message + size - (sizeof mark - 1), mark) == 0;
 }
 
-/* Compiles the text at index as an expression, else as statements. Leaves the function
- * or the error on top. */
-static int compile(lua_State *L, int index) {
+/* Compiles the text at index as expressions, else as statements. Leaves the function or the
+ * error on top. The expressions' function returns a nil first (*extra = 1): after a
+ * plain "return f(x)" the prompt's own frame would be gone from the stack, and with it
+ * the position in messages. */
+static int compile(lua_State *L, int index, int *extra) {
   size_t size;
   const char *text = lua_tolstring(L, index, &size);
-  const char *code = lua_pushfstring(L, "return %s", *text == '=' ? text + 1 : text);
+  const char *code = lua_pushfstring(L, "return nil, %s", *text == '=' ? text + 1 : text);
   int status = luaL_loadbufferx(L, code, strlen(code), CHUNK, "t");
+  *extra = status == 0;
   lua_remove(L, -2);
   if (status == 0) return status;
   lua_pop(L, 1);
@@ -80,8 +83,8 @@ static vm_line push_line(lua_State *L, const char *prompt) {
 
 /* Reads on until the text at index compiles or is wrong, which leaves a function or an
  * error on top and the status of the compilation; or until Ctrl-C: then false. */
-static bool read_rest(lua_State *L, int text, int *status) {
-  while (is_incomplete(L, *status = compile(L, text))) {
+static bool read_rest(lua_State *L, int text, int *status, int *extra) {
+  while (is_incomplete(L, *status = compile(L, text, extra))) {
     vm_line result = push_line(L, prompt_text(L, "_PROMPT2", ">> "));
     if (result == VM_LINE_INTERRUPTED) return false;
     if (result == VM_LINE_END) return true; /* the error stands */
@@ -101,7 +104,7 @@ static double now(void) {
 }
 
 /* Runs the function on top, which came from the text at index, and shows its values. */
-static void evaluate(lua_State *L, int text) {
+static void evaluate(lua_State *L, int text, int extra) {
   int function = lua_gettop(L);
   double start = now();
   if (lua_pcall(L, 0, LUA_MULTRET, 0) != 0) {
@@ -112,6 +115,7 @@ static void evaluate(lua_State *L, int text) {
     fputs("too many values to show\n", stderr);
     return;
   }
+  if (extra) lua_remove(L, function);
   lua_pushvalue(L, text);
   lua_insert(L, function);
   lua_pushnumber(L, now() - start);
@@ -123,7 +127,7 @@ static void evaluate(lua_State *L, int text) {
 static bool step(lua_State *L) {
   vm_line result = push_line(L, prompt_text(L, "_PROMPT", "> "));
   if (result != VM_LINE_OK) return result == VM_LINE_INTERRUPTED;
-  int text = lua_gettop(L), status;
+  int text = lua_gettop(L), status, extra;
   lua_pushvalue(L, text);
   if (!call_prompt(L, "command", 1)) return true;
   if (!lua_isstring(L, -1)) { /* nil: nothing is left to run; false: leave */
@@ -131,10 +135,10 @@ static bool step(lua_State *L) {
     return lua_isnil(L, -1);
   }
   lua_replace(L, text);
-  if (!read_rest(L, text, &status)) return true;
+  if (!read_rest(L, text, &status, &extra)) return true;
   vm_lines_remember(lua_tostring(L, text));
   if (status != 0) report(L);
-  else evaluate(L, text);
+  else evaluate(L, text, extra);
   return true;
 }
 

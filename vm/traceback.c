@@ -8,7 +8,7 @@
 
 #include "host.h"
 
-enum { FRAMES_SHOWN = 20 };
+enum { FRAMES_SHOWN = 15 };
 
 bool vm_is_interrupt(lua_State *L, int index) {
   if (!lua_istable(L, index)) return false;
@@ -60,18 +60,27 @@ static void push_frame(lua_State *L, const lua_Debug *ar) {
   lua_concat(L, 2);
 }
 
+/* Whether the text starts with this frame's own position: alone it would say nothing new. */
+static bool is_said(lua_State *L, const char *text, const lua_Debug *ar) {
+  const char *position = lua_pushfstring(L, "%s:%d:", ar->short_src, ar->currentline);
+  bool said = strncmp(text, position, strlen(position)) == 0;
+  lua_pop(L, 1);
+  return said;
+}
+
 int vm_traceback(lua_State *L) {
   lua_settop(L, 1);
   if (vm_is_interrupt(L, 1)) return 1;
-  vm_error_text(L);
+  const char *text = vm_error_text(L);
   const char *wish = getenv("LUNETTE_TRACEBACK");
-  bool full = wish != NULL && strcmp(wish, "full") == 0;
+  bool full = wish != NULL && strcmp(wish, "full") == 0, new = false;
   lua_pushliteral(L, "\nstack traceback:");
   int shown = 0;
   lua_Debug ar;
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Snl", &ar);
     if (!full && is_inside(&ar)) continue;
+    new = new || shown > 0 || !is_said(L, text, &ar);
     if (!full && shown++ == FRAMES_SHOWN) {
       lua_pushliteral(L, "\n\t...");
       lua_concat(L, 2);
@@ -80,7 +89,7 @@ int vm_traceback(lua_State *L) {
     push_frame(L, &ar);
     lua_concat(L, 2); /* one string at a time: a runaway recursion has no room for more */
   }
-  if (shown == 0 && !full) lua_pop(L, 1);
-  else lua_concat(L, 2);
+  if (new || full) lua_concat(L, 2);
+  else lua_pop(L, 1);
   return 1;
 }

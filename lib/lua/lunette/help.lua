@@ -8,7 +8,7 @@ local sys = require "lunette.sys"
 local help = {}
 
 -- The short names that the prompt and the manual use for modules.
-local SHORT = { F = "nn.functional" }
+local SHORT = { F = "nn.functional", lt = "lunette" }
 
 -- Modules that have no help of their own to give.
 local SILENT = { help = true, prompt = true, docs = true }
