@@ -48,6 +48,7 @@ function run.start(defaults)
   return setmetatable({
     id = defaults.id, options = o, out = o.out, started = sys.clock(), earlier = 0,
     train_losses = {}, val_losses = {}, val_dice = {}, test_dice = {},
+    loaders = {},
   }, Run)
 end
 
@@ -94,8 +95,10 @@ docs("run.loader", "loader(dataset, {shuffle=false}): a DataLoader with the opti
 function Run:loader(dataset, choices)
   local o = self.options
   local c = args.options("loader", choices, { shuffle = false, batch_size = o.batch, drop_last = false })
-  return data.DataLoader(dataset, { batch_size = c.batch_size, shuffle = c.shuffle and o.shuffle, seed = o.seed,
+  local loader = data.DataLoader(dataset, { batch_size = c.batch_size, shuffle = c.shuffle and o.shuffle, seed = o.seed,
     workers = o.workers, drop_last = c.drop_last })
+  table.insert(self.loaders, loader)
+  return loader
 end
 
 -- -- the model
@@ -128,12 +131,12 @@ local function describe(self, status)
   for name, value in pairs(self.options) do
     if name ~= "given" then o[name] = value end
   end
-  return save.json {
+  return save.json({
     id = self.id, status = status, options = o, seed = self.options.seed, device = settings.device,
     precision = settings.precision, threads = settings.threads, deterministic = settings.deterministic,
     eager = settings.eager, versions = { lunette = sys.version, luajit = jit.version },
     data = { count = #self.list, fingerprint = self.fingerprint },
-  }
+  }, { indent = 2, order = { "id", "status" } }) .. "\n"
 end
 
 local function check_unchanged(self)
@@ -190,6 +193,7 @@ function Run:epochs(model, optimizer)
     self.epoch, self.step, self.epoch_started = epoch, 0, sys.clock()
     self.step_started = self.epoch_started
     core.seed(self.options.seed % 2 ^ 32 * 2 ^ 20 + epoch)
+    for _, loader in ipairs(self.loaders) do loader:set_epoch(epoch - 1) end
     return epoch
   end
 end

@@ -49,7 +49,7 @@ local function entries(path)
   local list = {}
   if not file then return list end
   for text in file:lines() do
-    local entry = save.parse_json(text)
+    local entry = save.parse_json(text, { null = false })
     if type(entry) == "table" then list[#list + 1] = { text = text, value = entry } end
   end
   file:close()
