@@ -128,12 +128,7 @@ ln_code vm_open(lua_State *L, const ln_options *options, ln_error *err) {
   ln_ctx_on_collect(ctx, collect, host);
   host->ctx = ctx;
   vm_open_functions(host);
-  ln_code code = ln_device_open(ctx, options->device);
-  if (code == LN_OK) return LN_OK;
-  if (err != NULL) *err = ctx->error;
-  host->ctx = NULL;
-  ln_ctx_close(ctx);
-  return code;
+  return LN_OK; /* the device is opened by the first op that needs it, so scripts may still set its options */
 }
 
 size_t vm_close(lua_State *L) {
