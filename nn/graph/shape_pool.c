@@ -19,12 +19,12 @@ static ln_code need_window(const ln_meta *x, const ln_attrs *attrs, int i, ln_er
   SHAPE_TRY(shape_need_range("stride", i, attrs->stride[i], 1, err));
   SHAPE_TRY(shape_need_range("padding", i, padding, 0, err));
   SHAPE_TRY(shape_need_range("dilation", i, dilation, 1, err));
-  if (padding > (dilation * (kernel - 1) + 1) / 2)
-    return ln_fail(err, LN_EINVAL, "padding should be at most half of the effective kernel size, got padding %lld, kernel %lld and dilation %lld in spatial dim %d",
-                   (long long)padding, (long long)kernel, (long long)dilation, i + 1);
+  if (padding > kernel / 2)
+    return ln_fail(err, LN_EINVAL, "padding should be at most half of the kernel size, got padding %lld and kernel %lld in spatial dim %d",
+                   (long long)padding, (long long)kernel, i + 1);
   /* Only then can a window step over the whole input and see nothing but padding. */
   if (padding > 0 && dilation > x->dim[i + 2])
-    return ln_fail(err, LN_EINVAL, "dilation %lld is larger than the padded input's own size %lld in spatial dim %d (input %s)",
+    return ln_fail(err, LN_EINVAL, "dilation %lld steps over the whole input of size %lld in spatial dim %d, so that a window may see only padding (input %s)",
                    (long long)dilation, (long long)x->dim[i + 2], i + 1, SHAPE_TEXT(x));
   return LN_OK;
 }
@@ -117,8 +117,8 @@ static ln_code need_interpolation(const ln_attrs *attrs, int spatial, ln_error *
   if (attrs->mode == LN_MODE_NEAREST && attrs->align_corners)
     return ln_fail(err, LN_EINVAL, "align_corners applies to mode linear only");
   for (int i = 0; i < spatial; i++)
-    if (!(attrs->scale[i] >= 0) || isinf(attrs->scale[i]))
-      return ln_fail(err, LN_EINVAL, "scale must be positive, or 0 to follow from the sizes, got %g in spatial dim %d",
+    if (attrs->scale[i] != 0 && !(attrs->scale[i] >= 0x1p-31 && attrs->scale[i] <= 0x1p31))
+      return ln_fail(err, LN_EINVAL, "scale must be 0, to follow from the sizes, or between 2^-31 and 2^31, got %g in spatial dim %d",
                      attrs->scale[i], i + 1);
   return LN_OK;
 }

@@ -23,7 +23,7 @@ static ln_code softmax(ln_call *call, bool logarithm) {
   ref_axis a = ref_axis_of(&call->in[0].meta, call->attrs->dim);
   const double *x = ref_in(call, 0);
   double *y = ref_out(call, 0);
-  for (int64_t line = 0; line < a.outer * a.inner && a.size > 0; line++) {
+  for (int64_t line = 0; line < a.outer * a.inner; line++) {
     int64_t start = line / a.inner * a.size * a.inner + line % a.inner;
     double top = largest(x + start, a.size, a.inner), sum = sum_exp(x + start, a.size, a.inner, top);
     for (int64_t k = 0; k < a.size; k++) {
