@@ -189,5 +189,6 @@ int vm_tensor_tostring(lua_State *L) {
   if (numel > 0 && p.meta->rank >= 2) add_slices(&p);
   add_footer(&p, v);
   luaL_pushresult(&p.out);
+  vm_drop_tensor(L, 2);
   return 1;
 }

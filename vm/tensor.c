@@ -42,7 +42,7 @@ ln_value *vm_test_tensor(lua_State *L, int arg) {
 
 const char *vm_kind(lua_State *L, int index) {
   vm_tensor *t = luaL_testudata(L, index, VM_TENSOR);
-  if (t == NULL) return luaL_typename(L, index);
+  if (t == NULL) return lua_isnone(L, index) ? "nothing" : luaL_typename(L, index);
   return t->value == NULL ? "a freed tensor" : "a tensor";
 }
 

@@ -63,9 +63,11 @@ static int64_t push_list(lua_State *L, const void *data, const ln_meta *meta, in
 int vm_tolist(lua_State *L) {
   vm_poll(L);
   ln_value *v = vm_check_tensor(L, 1);
+  lua_settop(L, 1);
   vm_push_value(L, v); /* a finalizer run by the table growth below might free t */
   luaL_checkstack(L, LN_MAX_RANK + 4, "tolist");
   push_list(L, vm_data(L, v), &v->meta, 0, 0);
+  vm_drop_tensor(L, 2);
   return 1;
 }
 
@@ -136,12 +138,12 @@ static bool found_writable(lua_State *L, int pointers, ln_value *v) {
 
 /* Writing is for a leaf that nothing else has seen: values are immutable, and a pending
  * op, a tape or another handle may count on this one. */
-static void check_writable(lua_State *L, const ln_value *v) {
+static void check_writable(lua_State *L, const ln_value *v, int others) {
   const char *why = NULL;
   if (v->is_cell) why = "cells are written by assign_ and t[...] = v";
   else if (v->device == LN_CUDA) why = "its data is on the device";
   else if (v->node != NULL || v->requires_grad) why = "it belongs to a recorded computation";
-  else if (v->refs > 1 || v->buffer->refs > 1) why = "it is shared with other tensors or recorded operations";
+  else if (v->refs > others || v->buffer->refs > 1) why = "it is shared with other tensors or recorded operations";
   if (why != NULL)
     vm_misuse(L, "ptr", "mode \"w\" needs a fresh tensor (core.empty, zeros): %s", why);
 }
@@ -158,9 +160,12 @@ int vm_ptr(lua_State *L) {
     push_pointer(L, 3, v, vm_data(L, v), false);
     return 1;
   }
-  if (found_writable(L, 3, v) && v->refs == 2) return 1; /* the script's handle and the anchor */
   vm_data(L, v);
-  check_writable(L, v);
+  int others = found_writable(L, 3, v) ? 2 : 1; /* the script's handle, and an anchor */
+  if (v->refs > others) lua_gc(L, LUA_GCCOLLECT, 0); /* garbage may still hold it */
+  check_writable(L, v, others);
+  if (others == 2) return 1;
+  lua_settop(L, 3);
   push_pointer(L, 3, v, v->buffer->data, true);
   lua_getfield(L, 3, "writable");
   lua_pushlightuserdata(L, v);
