@@ -64,6 +64,8 @@ void ln_phantom_native_size(ln_phantom_family family, int *width, int *height) {
 typedef struct field {
   int cells, stride; /* stride = cells + 3 knots a side */
   float *knot;
+  float *weight; /* four a column, and the first knot they apply to */
+  int *column;
 } field;
 
 static void spline_weights(float t, float w[4]) {
@@ -93,6 +95,15 @@ static int cell_of(float position, int cells, float *rest) {
   return cell;
 }
 
+/* The same for every row, so made once. */
+static void fill_columns(field *f, int width) {
+  float step = (float)f->cells / (float)width, t;
+  for (int x = 0; x < width; x++) {
+    f->column[x] = cell_of(((float)x + 0.5f) * step, f->cells, &t);
+    spline_weights(t, f->weight + 4 * x);
+  }
+}
+
 /* One row of the field at height v (0..1), `width` pixels. */
 static void field_row(const field *f, float v, int width, float *row) {
   float blend[LN_PHANTOM_KNOTS + 3], w[4], t;
@@ -102,11 +113,9 @@ static void field_row(const field *f, float v, int width, float *row) {
   for (int i = 0; i < n; i++) {
     blend[i] = w[0] * k[i] + w[1] * k[i + n] + w[2] * k[i + 2 * n] + w[3] * k[i + 3 * n];
   }
-  float step = (float)f->cells / (float)width;
   for (int x = 0; x < width; x++) {
-    const float *b = blend + cell_of(((float)x + 0.5f) * step, f->cells, &t);
-    spline_weights(t, w);
-    row[x] = w[0] * b[0] + w[1] * b[1] + w[2] * b[2] + w[3] * b[3];
+    const float *b = blend + f->column[x], *c = f->weight + 4 * x;
+    row[x] = c[0] * b[0] + c[1] * b[1] + c[2] * b[2] + c[3] * b[3];
   }
 }
 
@@ -159,22 +168,26 @@ static void draw_row(const picture *p, int y, uint8_t *image, uint8_t *mask) {
   }
 }
 
-/* One block holds the rows and every field's knots; NULL when memory ran out. */
+/* One block holds each field's row, columns and knots; NULL when memory ran out. */
 static float *make_scratch(ln_mem *mem, picture *p, ln_phantom_family family) {
-  size_t rows = (size_t)p->kind->fields * (size_t)p->width, knots = 0;
+  size_t width = (size_t)p->width, rows = (size_t)p->kind->fields * width, knots = 0;
   for (int k = 0; k < p->kind->fields; k++) {
     p->fields[k].cells = p->kind->knots[k];
     p->fields[k].stride = p->kind->knots[k] + 3;
     knots += (size_t)(p->fields[k].stride * p->fields[k].stride);
   }
-  float *block = ln_alloc(mem, (rows + knots) * sizeof *block);
+  float *block = ln_alloc(mem, (rows * 5 + knots) * sizeof *block + rows * sizeof(int));
   if (block == NULL) return NULL;
+  int *columns = (int *)(void *)(block + rows * 5 + knots);
   float *next = block + rows;
   p->rows = block;
   for (int k = 0; k < p->kind->fields; k++) {
     field *f = &p->fields[k];
-    f->knot = next;
-    next += f->stride * f->stride;
+    f->column = columns + (size_t)k * width;
+    f->weight = next;
+    f->knot = next + 4 * width;
+    next = f->knot + f->stride * f->stride;
+    fill_columns(f, p->width);
     fill_knots(f, p->seed, p->index, lane(family, LANE_FIELD + k));
   }
   return block;

@@ -17,6 +17,7 @@ typedef struct bolus {
   float tooth_density[TEETH];
   ln_bone piece[PATH - 1], residue[RESIDUE];
   float ragged;
+  ln_extent by_jaw, by_teeth, by_spine, by_hyoid, by_air, by_bolus;
 } bolus;
 
 _Static_assert(sizeof(bolus) <= LN_PHANTOM_ANATOMY, "room for the anatomy");
@@ -112,6 +113,13 @@ static void pose(void *anatomy, ln_stream *s, ln_sensor *sensor) {
   b->marker_r = ln_stream_chance(s, 0.4f) ? ln_stream_between(s, 0.045f, 0.09f) : -1.0f;
   pose_skeleton(b, s);
   pose_bolus(b, s);
+  b->by_jaw = ln_extent_of(b->jaw, JAW, 0.03f);
+  b->by_teeth = ln_extent_of(b->teeth, TEETH, 0.02f);
+  b->by_spine = ln_extent_of(b->spine, SPINE, 0.05f);
+  b->by_spine.right += 0.40f; /* the spinous processes */
+  b->by_hyoid = ln_extent_of(&b->hyoid, 1, 0.03f);
+  b->by_air = ln_extent_of(b->air, AIR, 0.03f);
+  b->by_bolus = ln_extent_of(b->piece, PATH - 1, 0.10f);
   sensor->read = ln_stream_between(s, 0.012f, 0.03f);
   sensor->shot = ln_stream_between(s, 0.02f, 0.05f);
 }
@@ -132,21 +140,31 @@ static float bone_shadow(const ln_bone *bone, float x, float y) {
   return ln_edge(deep, 0.025f) + 0.45f * ln_bump(rim * rim, 0.0004f);
 }
 
+/* The bodies, and behind each its spinous process. */
+static float vertebrae(const bolus *b, float x, float y) {
+  float sum = 0.0f;
+  for (int i = 0; i < SPINE; i++) {
+    float py = y - b->spine[i].by - 0.07f;
+    if (py > 0.1f || py < -0.25f) continue;
+    sum += bone_shadow(&b->spine[i], x, y);
+    float px = x - b->spine[i].bx - 0.24f;
+    sum += 0.7f * ln_bump(px * px * 0.4f + py * py, 0.008f);
+  }
+  return sum;
+}
+
 static float skeleton(const bolus *b, float x, float y, const float *field) {
   float sum = 0.0f;
-  for (int i = 0; i < JAW; i++) sum = ln_maxf(sum, bone_shadow(&b->jaw[i], x, y));
-  sum *= 0.8f;
-  if (x > 0.2f) {
-    float rough = 0.012f * field[1];
-    for (int i = 0; i < SPINE; i++) {
-      sum += bone_shadow(&b->spine[i], x + rough, y);
-      float px = x - b->spine[i].bx - 0.24f, py = y - b->spine[i].by - 0.07f;
-      sum += 0.7f * ln_bump(px * px * 0.4f + py * py, 0.008f); /* spinous process */
-    }
+  if (ln_within(&b->by_jaw, x, y)) {
+    for (int i = 0; i < JAW; i++) sum = ln_maxf(sum, 0.8f * bone_shadow(&b->jaw[i], x, y));
   }
-  sum += 1.3f * bone_shadow(&b->hyoid, x, y);
-  for (int i = 0; i < TEETH; i++) {
-    sum += b->tooth_density[i] / b->bone * ln_edge(ln_bone_inside(&b->teeth[i], x, y), 0.02f);
+  if (ln_within(&b->by_spine, x, y)) sum += vertebrae(b, x + 0.012f * field[1], y);
+  if (ln_within(&b->by_hyoid, x, y)) sum += 1.3f * bone_shadow(&b->hyoid, x, y);
+  if (ln_within(&b->by_teeth, x, y)) {
+    for (int i = 0; i < TEETH; i++) {
+      float deep = ln_bone_inside(&b->teeth[i], x, y);
+      if (deep > -0.02f) sum += b->tooth_density[i] / b->bone * ln_edge(deep, 0.02f);
+    }
   }
   float base = -y - 0.66f - 0.22f * x + 0.03f * field[0]; /* skull base and palate */
   sum += 0.9f * ln_edge(base, 0.12f);
@@ -158,7 +176,9 @@ static float skeleton(const bolus *b, float x, float y, const float *field) {
 /* How far inside the contrast agent. */
 static float contrast(const bolus *b, float x, float y) {
   float deep = -1.0f;
-  for (int i = 0; i < PATH - 1; i++) deep = ln_maxf(deep, ln_bone_inside(&b->piece[i], x, y));
+  if (ln_within(&b->by_bolus, x, y)) {
+    for (int i = 0; i < PATH - 1; i++) deep = ln_maxf(deep, ln_bone_inside(&b->piece[i], x, y));
+  }
   for (int i = 0; i < RESIDUE; i++) {
     if (b->residue[i].ra > 0.0f) deep = ln_maxf(deep, ln_bone_inside(&b->residue[i], x, y));
   }
@@ -173,7 +193,7 @@ static float shade(const void *anatomy, float u, float v, const float *field, fl
   float body = behind_skin(b, x, y) + 0.008f * field[1];
   float thick = ln_edge(body, 0.03f) * (0.35f + 0.65f * ln_clamp01(body / 0.35f));
   float shadow = b->soft * thick * (1.0f + 0.10f * field[0] + 0.05f * field[1]);
-  for (int i = 0; i < AIR; i++) {
+  for (int i = 0; i < AIR && ln_within(&b->by_air, x, y); i++) {
     shadow -= 0.20f * ln_edge(ln_bone_inside(&b->air[i], x, y), 0.05f);
   }
   shadow += ln_edge(body, 0.03f) * skeleton(b, x, y, field);

@@ -33,7 +33,7 @@ static void pose_tumour(brain *b, ln_stream *s) {
   float out = ln_stream_between(s, 0.52f, 0.72f);
   b->tumour_x = out * (float)cos((double)angle);
   b->tumour_y = out * b->aspect * (float)sin((double)angle);
-  b->tumour_r = ln_stream_between(s, 0.40f, 0.58f);
+  b->tumour_r = ln_stream_between(s, 0.42f, 0.64f);
   b->lobes = ln_stream_between(s, 0.02f, 0.06f);
   b->bright = ln_stream_between(s, 0.60f, 0.95f);
   b->grain = ln_stream_between(s, 0.01f, 0.05f);
@@ -67,8 +67,8 @@ static void pose(void *anatomy, ln_stream *s, ln_sensor *sensor) {
   brain *b = anatomy;
   float x = ln_stream_between(s, -0.10f, 0.10f), y = ln_stream_between(s, -0.06f, 0.06f);
   b->head = ln_frame_at(x, y, ln_stream_between(s, -0.35f, 0.35f),
-                        ln_stream_between(s, 0.70f, 0.80f));
-  b->aspect = ln_stream_between(s, 1.10f, 1.24f);
+                        ln_stream_between(s, 0.72f, 0.84f));
+  b->aspect = ln_stream_between(s, 1.08f, 1.20f);
   b->inner = ln_stream_between(s, 0.80f, 0.85f);
   b->table = b->inner + ln_stream_between(s, 0.06f, 0.09f);
   b->white = ln_stream_between(s, 0.42f, 0.52f);

@@ -86,6 +86,28 @@ static inline float ln_bone_inside(const ln_bone *b, float x, float y) {
   return ln_mix(b->ra, b->rb, t) - sqrtf(ex * ex + ey * ey);
 }
 
+/* Where a group of bones can matter; most points of a picture are far from most of them. */
+typedef struct ln_extent {
+  float left, right, top, bottom;
+} ln_extent;
+
+static inline ln_extent ln_extent_of(const ln_bone *bones, int count, float margin) {
+  ln_extent e = {1e9f, -1e9f, 1e9f, -1e9f};
+  for (int i = 0; i < count; i++) {
+    const ln_bone *b = &bones[i];
+    float around = ln_maxf(b->ra, b->rb) + margin;
+    e.left = ln_minf(e.left, ln_minf(b->ax, b->bx) - around);
+    e.right = ln_maxf(e.right, ln_maxf(b->ax, b->bx) + around);
+    e.top = ln_minf(e.top, ln_minf(b->ay, b->by) - around);
+    e.bottom = ln_maxf(e.bottom, ln_maxf(b->ay, b->by) + around);
+  }
+  return e;
+}
+
+static inline bool ln_within(const ln_extent *e, float x, float y) {
+  return x > e->left && x < e->right && y > e->top && y < e->bottom;
+}
+
 /* Rotation, scale and shift from the frame to the anatomy's own axes. */
 typedef struct ln_frame {
   float cx, cy, cosine, sine, scale;

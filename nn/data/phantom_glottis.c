@@ -14,8 +14,10 @@ typedef struct glottis {
   float light_x, light_y, reach2, gain;
   ln_frame larynx;
   float half_length, half_width, vee, pinch, pinch_at, bend, ragged;
-  float fold_width, fold_glow, slit, depth, blur, mesh;
+  float fold_width[2], slit[2], fold_glow, depth, blur, mesh; /* [left, right] */
+  float squeeze, arch_r, arch_wide, arch_glow, folds_of_wall;
   ln_bone pit[PITS];
+  ln_extent by_pit[PITS], by_glints;
   float pit_depth[PITS];
   float glint_x[GLINTS], glint_y[GLINTS], glint_r2[GLINTS], glint_long[GLINTS];
 } glottis;
@@ -32,9 +34,11 @@ static void pose_gap(glottis *g, ln_stream *s) {
   g->bend = ln_stream_between(s, -0.03f, 0.03f);
   g->ragged = ln_stream_between(s, 0.004f, 0.012f);
   if (ln_stream_chance(s, 0.1f)) g->half_width = 0.0f; /* closed */
-  g->fold_width = ln_stream_between(s, 0.15f, 0.24f);
-  g->fold_glow = ln_stream_between(s, 0.10f, 0.32f);
-  g->slit = ln_stream_between(s, 0.25f, 0.9f);
+  for (int i = 0; i < 2; i++) {
+    g->fold_width[i] = ln_stream_between(s, 0.14f, 0.24f);
+    g->slit[i] = ln_stream_between(s, 0.15f, 0.9f);
+  }
+  g->fold_glow = ln_stream_between(s, 0.08f, 0.32f);
   g->depth = ln_stream_between(s, 0.55f, 0.92f);
   g->blur = ln_stream_between(s, 0.012f, 0.045f);
 }
@@ -49,6 +53,7 @@ static void pose_pits(glottis *g, ln_stream *s) {
     float r = ln_stream_between(s, 0.025f, 0.07f);
     ln_bone pit = {x - turn, y - reach, x + turn, y + reach, r, r * 0.5f};
     g->pit[i] = pit;
+    g->by_pit[i] = ln_extent_of(&pit, 1, 0.13f);
     g->pit_depth[i] = ln_stream_chance(s, 0.7f) ? ln_stream_between(s, 0.35f, 0.85f) : 0.0f;
   }
 }
@@ -66,6 +71,13 @@ static void pose_glints(glottis *g, ln_stream *s) {
     g->glint_y[i] = y + ln_stream_between(s, -0.07f, 0.07f);
     g->glint_r2[i] = r * r;
     g->glint_long[i] = ln_stream_between(s, 0.3f, 1.0f);
+    ln_bone spot = {g->glint_x[i], g->glint_y[i], g->glint_x[i], g->glint_y[i], 0.0f, 0.0f};
+    ln_extent e = ln_extent_of(&spot, 1, r / g->glint_long[i]);
+    if (i == 0) g->by_glints = e;
+    g->by_glints.left = ln_minf(g->by_glints.left, e.left);
+    g->by_glints.right = ln_maxf(g->by_glints.right, e.right);
+    g->by_glints.top = ln_minf(g->by_glints.top, e.top);
+    g->by_glints.bottom = ln_maxf(g->by_glints.bottom, e.bottom);
   }
 }
 
@@ -77,13 +89,18 @@ static void pose(void *anatomy, ln_stream *s, ln_sensor *sensor) {
   float shift = g->disc_r > 1.5f ? 0.25f : 0.16f;
   float x = ln_stream_between(s, -shift, shift), y = ln_stream_between(s, -shift, shift);
   g->larynx = ln_frame_at(x, y, ln_stream_between(s, -0.45f, 0.45f),
-                          ln_stream_between(s, 0.75f, 1.15f));
+                          ln_stream_between(s, 0.80f, 1.35f));
+  g->squeeze = ln_stream_between(s, 0.8f, 1.2f); /* seen from the side */
+  g->arch_r = ln_stream_between(s, 0.45f, 0.75f);
+  g->arch_wide = ln_stream_between(s, 0.015f, 0.08f);
+  g->arch_glow = ln_stream_between(s, 0.1f, 0.45f);
+  g->folds_of_wall = ln_stream_between(s, 0.06f, 0.14f);
   g->light_x = x + ln_stream_between(s, -0.5f, 0.5f);
   g->light_y = y + ln_stream_between(s, -0.6f, 0.4f);
   float reach = ln_stream_between(s, 0.7f, 1.6f);
   g->reach2 = reach * reach;
-  float gain = ln_stream_between(s, 0.4f, 1.0f);
-  g->gain = 1.15f * gain * gain;
+  float gain = ln_stream_between(s, 0.45f, 1.0f);
+  g->gain = 1.7f * gain * gain;
   g->mesh = ln_stream_chance(s, 0.15f) ? ln_stream_between(s, 0.05f, 0.14f) : 0.0f;
   pose_gap(g, s);
   pose_pits(g, s);
@@ -109,10 +126,11 @@ static float walls(const glottis *g, float x, float y) {
   float hx = side - 0.16f, hy = y + end + 0.20f;
   float hump = ln_bump(hx * hx + hy * hy, 0.035f);
   float crease = ln_bump(hx * hx * 0.5f + (hy - 0.13f) * (hy - 0.13f) * 6.0f, 0.03f);
-  float ex = x * 0.75f, ey = y - end - 0.75f;
-  float arch = sqrtf(ex * ex + ey * ey) - 0.52f;
+  float ex = x * 0.75f, ey = y - end - 0.22f - g->arch_r;
+  float arch = sqrtf(ex * ex + ey * ey) - g->arch_r;
   float ridge = sqrtf(x * x * 1.5f + y * y) - (end + 0.22f);
-  return 0.30f * hump - 0.22f * crease + 0.34f * ln_bump(arch * arch, 0.02f) +
+  float arched = ln_bump(arch * arch, g->arch_wide) * ln_clamp01(1.2f - side);
+  return 0.30f * hump - 0.22f * crease + g->arch_glow * arched +
          0.12f * ln_bump(ridge * ridge, 0.012f) - 0.10f * ln_edge(-ridge, 0.1f);
 }
 
@@ -123,18 +141,21 @@ static float tissue(const glottis *g, float x, float y, const float *field, floa
   float middle = g->bend * (1.0f - t2) + g->ragged * field[1];
   float off = x - middle, side = off < 0.0f ? -off : off;
   float half = opening(g, t);
-  *gap = half - side;
-  float fold_edge = g->fold_width * sqrtf(1.0f - t2 * t2 * 0.9f) + 0.4f * half;
-  float in_fold = ln_edge(fold_edge - side, 0.05f) * ln_edge(1.12f - (t < 0 ? -t : t), 0.2f);
-  float albedo = 0.50f + 0.07f * field[0] + 0.035f * field[1] + 0.015f * field[2];
+  float past = (t < 0.0f ? -t : t) - 1.0f; /* beyond the ends of the folds */
+  *gap = half - side - ln_maxf(past, 0.0f) * g->half_length;
+  int lr = off < 0.0f ? 0 : 1;
+  float fold_edge = g->fold_width[lr] * sqrtf(1.0f - t2 * t2 * 0.9f) + 0.4f * half;
+  float in_fold = ln_edge(fold_edge - side, 0.05f) * ln_edge(0.12f - past, 0.2f);
+  float albedo = 0.50f + g->folds_of_wall * field[0] + 0.04f * field[1] + 0.015f * field[2];
   albedo += walls(g, x, y) * (1.0f - in_fold);
   /* Folds are rounded: brightest in their middle, darker towards the slit and the gap. */
   float across = (side - half) / ln_maxf(fold_edge - half, 1e-3f) - 0.45f;
   albedo += in_fold * (g->fold_glow - 0.5f * g->fold_glow * ln_minf(across * across * 4.0f, 1.0f));
   float beside = side - fold_edge - 0.015f;
-  float slit_long = ln_edge(0.95f - (t < 0 ? -t : t), 0.3f);
-  albedo *= 1.0f - g->slit * slit_long * ln_bump(beside * beside, 0.0016f);
-  albedo *= 1.0f - 0.5f * ln_line(side, 0.008f, pixel) * (t > -1.1f && t < 1.15f ? 1.0f : 0.0f);
+  float slit_long = ln_edge(-0.05f - past, 0.3f) * ln_clamp01(0.8f + 0.3f * field[1]);
+  albedo *= 1.0f - g->slit[lr] * slit_long * ln_bump(beside * beside, 0.0016f);
+  float closed = ln_edge(-past, 0.1f) * ln_edge(0.005f - half, 0.01f); /* where the folds touch */
+  albedo *= 1.0f - 0.5f * closed * ln_line(side, 0.008f, pixel);
   return albedo;
 }
 
@@ -152,12 +173,16 @@ static float shade(const void *anatomy, float u, float v, const float *field, fl
   const glottis *g = anatomy;
   float x, y, gap;
   ln_frame_local(&g->larynx, u, v, &x, &y);
+  x *= g->squeeze;
   float albedo = tissue(g, x, y, field, pixel, &gap);
   for (int i = 0; i < PITS; i++) {
+    if (!ln_within(&g->by_pit[i], x, y)) continue;
     float deep = ln_bone_inside(&g->pit[i], x + 0.02f * field[0], y + 0.02f * field[1]);
     albedo *= 1.0f - g->pit_depth[i] * ln_edge(deep, 0.09f);
   }
-  albedo += 1.4f * glints(g, x, y) * ln_edge(0.01f - gap, 0.03f);
+  if (ln_within(&g->by_glints, x, y)) {
+    albedo += 1.4f * glints(g, x, y) * ln_edge(0.01f - gap, 0.03f);
+  }
   albedo *= 1.0f - g->depth * ln_edge(gap, ln_maxf(g->blur, pixel));
   float du = u - g->disc_x, dv = v - g->disc_y;
   float from = ln_edge(g->disc_r - sqrtf(du * du + dv * dv), ln_maxf(0.03f, pixel));
@@ -165,9 +190,9 @@ static float shade(const void *anatomy, float u, float v, const float *field, fl
   float lx = u - g->light_x, ly = v - g->light_y;
   float light = g->gain / (1.0f + (lx * lx + ly * ly) / g->reach2);
   if (g->mesh > 0.0f) { /* the honeycomb of a fibre bundle */
-    float a = u * 60.0f, b = v * 60.0f;
-    a -= floorf(a) + 0.5f;
-    b -= floorf(b) + 0.5f;
+    float a = u * 60.0f + 128.0f, b = v * 60.0f + 128.0f;
+    a -= (float)(int)a + 0.5f;
+    b -= (float)(int)b + 0.5f;
     light *= 1.0f - g->mesh * ln_minf((a * a + b * b) * 4.0f, 1.0f);
   }
   return 0.03f + ln_maxf(albedo, 0.0f) * light * from;
