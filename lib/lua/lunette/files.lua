@@ -3,13 +3,9 @@
 local args = require "lunette.args"
 local base = require "lunette.nn.module"
 local save = require "lunette.save"
+local state_names = require "lunette.nn.state"
 
 local files = {}
-
-local function names_of(tensors)
-  local known = getmetatable(tensors)
-  return known and known.names
-end
 
 --- A table of tensors, a layer's state, or with options.input a whole model.
 function files.save(path, x, options)
@@ -20,7 +16,7 @@ function files.save(path, x, options)
   end
   args.check(type(x) == "table", "[save] takes a table of tensors or a layer, got %s", type(x))
   args.check(not o.input, "[save] input goes with a layer: it says what shape the whole model takes")
-  return save.safetensors(path, x, { order = names_of(x), metadata = o.metadata or nil })
+  return save.safetensors(path, x, { order = state_names(x), metadata = o.metadata or nil })
 end
 
 --- The tensors by name, or the net of a whole-model file.

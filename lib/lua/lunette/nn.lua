@@ -9,12 +9,13 @@ require "lunette.tensor"
 local core = require "lunette.core"
 local docs = require "lunette.docs"
 local base = require "lunette.nn.module"
-require "lunette.nn.state"
+local state_names = require "lunette.nn.state"
 
 local nn = {
   Module = base.Module,
   class = base.class,
   is_module = base.is_module,
+  state_names = state_names,
   init = require "lunette.nn.initial",
   functional = require "lunette.nn.functional",
 }

@@ -15,15 +15,26 @@ local function entries(module, prefix, list)
   return list
 end
 
-docs("nn.Module.state_dict", "state_dict(): name -> cell for parameters and buffers, and the list of names in order;"
-  .. " the cells are live, clone() what must stay as it is")
+docs("nn.state_names", "state_names(state): the names of a state_dict or of a loaded file, in order; sorted where there"
+  .. " is no order")
+local function state_names(state)
+  local known = getmetatable(state)
+  if known and known.names then return known.names end
+  local names = {}
+  for name in pairs(state) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+docs("nn.Module.state_dict", "state_dict(): name -> cell for parameters and buffers; nn.state_names(state) has the"
+  .. " order; the cells are live: clone() what must stay as it is")
 function Module:state_dict()
   local state, names = {}, {}
   for _, entry in ipairs(entries(self, "", {})) do
     names[#names + 1] = entry[1]
     state[entry[1]] = entry[2]
   end
-  return setmetatable(state, { names = names }), names
+  return setmetatable(state, { names = names })
 end
 
 local function shape_text(t)
@@ -56,7 +67,8 @@ docs("nn.Module.load_state_dict", "load_state_dict(state, {strict=true}): writes
   .. " returns missing_keys, unexpected_keys")
 function Module:load_state_dict(state, options)
   local strict = args.options("load_state_dict", options, { strict = true }).strict
-  local own, names = self:state_dict()
+  local own = self:state_dict()
+  local names = state_names(own)
   local missing, wrong = {}, {}
   for _, name in ipairs(names) do
     local value = state[name]
@@ -78,4 +90,4 @@ function Module:load_state_dict(state, options)
   return missing, unexpected
 end
 
-return Module
+return state_names

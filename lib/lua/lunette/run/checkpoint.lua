@@ -2,6 +2,7 @@
 -- after every epoch. Optimizer tensors are named "optimizer.<i>.<name>", i counting from 1.
 
 local save = require "lunette.save"
+local state_names = require "lunette.nn.state"
 
 local checkpoint = {}
 
@@ -12,8 +13,8 @@ function checkpoint.save(path, model, optimizer, epoch, seconds, stop)
   local function add(name, tensor)
     tensors[name], order[#order + 1] = tensor, name
   end
-  local state, names = model:state_dict()
-  for _, name in ipairs(names) do add("model." .. name, state[name]) end
+  local state = model:state_dict()
+  for _, name in ipairs(state_names(state)) do add("model." .. name, state[name]) end
   local dict = optimizer:state_dict()
   local steps = {}
   for i = 1, #optimizer:positions() do

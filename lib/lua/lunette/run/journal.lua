@@ -16,12 +16,17 @@ local function number(x)
   end
 end
 
+-- Times to the tenth of a millisecond.
+local function value_of(name, x)
+  if type(x) ~= "number" then return '"' .. x .. '"' end
+  return number(name == "seconds" and tonumber(("%.4f"):format(x)) or x)
+end
+
 -- { {"kind", "step"}, {"loss", 0.5} } -> {"kind":"step","loss":0.5}: the order is kept.
 local function line(fields)
   local parts = {}
   for i, field in ipairs(fields) do
-    local value = field[2]
-    parts[i] = ('"%s":%s'):format(field[1], type(value) == "number" and number(value) or '"' .. value .. '"')
+    parts[i] = ('"%s":%s'):format(field[1], value_of(field[1], field[2]))
   end
   return "{" .. table.concat(parts, ",") .. "}"
 end
