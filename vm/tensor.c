@@ -19,8 +19,30 @@ static const char *const field_names[] = {
 
 /* -- slots */
 
+static const size_t COLLECT_STEP = (size_t)64 << 20;
+
+/* Live bytes without the free buffers that wait in the core's pool. */
+static size_t used_bytes(const ln_ctx *ctx) {
+  size_t used = atomic_load_explicit(&ctx->mem.live, memory_order_relaxed);
+  for (const ln_buffer *b = ctx->pool; b != NULL; b = b->next) used -= b->bytes < used ? b->bytes : used;
+  return used;
+}
+
+/* Lua sees a few bytes where a tensor holds megabytes. A flush collects, but leaves made
+ * without one (loaded images, --eager) would pile up until memory ran out. */
+static void collect_if_grown(lua_State *L, vm_host *host) {
+  const ln_ctx *ctx = host->ctx;
+  if (atomic_load_explicit(&ctx->mem.live, memory_order_relaxed) < host->collect_at) return;
+  size_t used = used_bytes(ctx);
+  if (used < host->collect_at) return;
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  used = used_bytes(ctx);
+  host->collect_at = used + (used / 2 > COLLECT_STEP ? used / 2 : COLLECT_STEP);
+}
+
 ln_value **vm_new_tensor(lua_State *L) {
   vm_host *host = vm_host_of(L);
+  if (!host->collecting) collect_if_grown(L, host);
   vm_tensor *t = lua_newuserdata(L, sizeof *t);
   t->value = NULL;
   t->host = host;
