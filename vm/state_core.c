@@ -90,12 +90,14 @@ static int interrupted(lua_State *L) {
 }
 
 /* core.fail_at(n): the n-th allocation from now fails, of the Lua state too where `lua`
- * is true; for tests of what happens then. 0 takes it back. */
+ * is true; for tests of what happens then. 0 takes it back. Says whether an earlier
+ * one had still been waiting. */
 static int fail_at(lua_State *L) {
   ln_mem *counters = lua_toboolean(L, 2) ? vm_lua_mem(L) : &vm_ctx(L)->mem;
   double n = luaL_checknumber(L, 1);
-  atomic_store(&counters->fail_at, n < 1 ? 0 : atomic_load(&counters->count) + (size_t)n);
-  return 0;
+  size_t at = n < 1 ? 0 : atomic_load(&counters->count) + (size_t)n;
+  lua_pushboolean(L, atomic_exchange(&counters->fail_at, at) != 0);
+  return 1;
 }
 
 static const luaL_Reg context_functions[] = {

@@ -47,7 +47,7 @@ struct ln_value {
   int output;           /* which of the node's outputs */
   bool is_cell;
   bool requires_grad;   /* a cell that wants a gradient, or a value that leads to one */
-  unsigned mark;        /* scratch of flush and backward */
+  unsigned mark;        /* scratch: bits of backward and of the planner */
   int pending_writes;   /* cells: commit nodes recorded and not yet run */
   uint64_t version;     /* cells: committed writes; data is derived by version */
   ln_value *grad;       /* cells: the gradient slot, a handle, NULL after zero_grad */
@@ -71,7 +71,8 @@ struct ln_node {
   uint64_t *cell_version;              /* tape: versions of saved cell inputs when recorded, or NULL */
   uint64_t number;                     /* grows with every node: consumers come after producers */
   bool pending, on_tape, spent;
-  unsigned mark;                       /* scratch of flush and backward */
+  unsigned mark;                       /* scratch of backward */
+  int slot;                            /* scratch of the planner: slot of output 0 */
 };
 
 typedef struct ln_options {

@@ -5,7 +5,7 @@
 static const char *size_text(const ln_attrs *attrs, char *buffer) {
   ln_meta m = { .dtype = LN_F32, .rank = attrs->nsize };
   for (int i = 0; i < attrs->nsize; i++) m.dim[i] = attrs->size[i];
-  return ln_shape_text(&m, buffer, LN_SHAPE_TEXT);
+  return shape_text(&m, buffer);
 }
 
 static ln_code need_size_count(const ln_attrs *attrs, ln_error *err) {
@@ -47,7 +47,8 @@ ln_code ln_shape_permute(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *o
   (void)nin;
   const ln_meta *x = &in[0];
   if (attrs->ndims != x->rank)
-    return ln_fail(err, LN_EINVAL, "dims lists %d dims, the input %s has %d", attrs->ndims, SHAPE_TEXT(x), x->rank);
+    return ln_fail(err, LN_EINVAL, "dims must list each of the %d dims of the input %s once, it lists %d", x->rank,
+                   SHAPE_TEXT(x), attrs->ndims);
   unsigned mask;
   SHAPE_TRY(shape_dims_mask(x, attrs, &mask, err));
   out[0] = *x;
@@ -150,8 +151,10 @@ static ln_code need_pad_attrs(const ln_meta *m, const ln_attrs *attrs, ln_error 
     return ln_fail(err, LN_EINVAL, "before and after must list one number for each of the %d dims of %s, they list %d and %d",
                    m->rank, SHAPE_TEXT(m), attrs->nbefore, attrs->nafter);
   for (int i = 0; i < m->rank; i++) {
-    SHAPE_TRY(shape_need_range("before", i, attrs->before[i], -LN_DIM_LIMIT, err));
-    SHAPE_TRY(shape_need_range("after", i, attrs->after[i], -LN_DIM_LIMIT, err));
+    int64_t before = attrs->before[i], after = attrs->after[i];
+    if (before < -LN_DIM_LIMIT || before > LN_DIM_LIMIT || after < -LN_DIM_LIMIT || after > LN_DIM_LIMIT)
+      return ln_fail(err, LN_EINVAL, "padding %lld and %lld in dim %d is beyond any tensor's size", (long long)before,
+                     (long long)after, i + 1);
   }
   return LN_OK;
 }

@@ -76,23 +76,23 @@ ln_code ln_shape_max_pool(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *
 
 /* -- gradients: gx has gy's batch and channels and the spatial size that the attribute gives. */
 
-static ln_code input_dims(const ln_meta *gy, const ln_attrs *attrs, ln_meta *out, ln_error *err) {
-  int64_t dim[LN_MAX_RANK] = { gy->dim[0], gy->dim[1] };
-  SHAPE_TRY(need_image(gy, "the gradient", err));
-  if (attrs->nsize != gy->rank - 2)
-    return ln_fail(err, LN_EINVAL, "size must list %d spatial sizes, it lists %d (gradient %s)", gy->rank - 2,
-                   attrs->nsize, SHAPE_TEXT(gy));
+static ln_code resized(const ln_meta *m, const char *name, const ln_attrs *attrs, ln_meta *out, ln_error *err) {
+  int64_t dim[LN_MAX_RANK] = { m->dim[0], m->dim[1] };
+  SHAPE_TRY(need_image(m, name, err));
+  if (attrs->nsize != m->rank - 2)
+    return ln_fail(err, LN_EINVAL, "size must list %d spatial sizes, it lists %d (%s %s)", m->rank - 2, attrs->nsize,
+                   name, SHAPE_TEXT(m));
   for (int i = 0; i < attrs->nsize; i++) {
     SHAPE_TRY(shape_need_range("size", i, attrs->size[i], 1, err));
     dim[i + 2] = attrs->size[i];
   }
-  return shape_set(out, gy->dtype, gy->rank, dim, err);
+  return shape_set(out, m->dtype, m->rank, dim, err);
 }
 
 /* The window is not known here: the indices say where gy goes, and the kernel checks them. */
 ln_code ln_shape_max_pool_grad(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
   (void)nin;
-  SHAPE_TRY(input_dims(&in[0], attrs, out, err));
+  SHAPE_TRY(resized(&in[0], "the gradient", attrs, out, err));
   SHAPE_TRY(shape_need_same_shape(&in[0], "the gradient", &in[1], "indices", err));
   SHAPE_TRY(shape_need_dtype(&in[1], "indices", LN_I32, err));
   return need_i32_volume(out, err);
@@ -101,7 +101,7 @@ ln_code ln_shape_max_pool_grad(const ln_meta *in, int nin, ln_attrs *attrs, ln_m
 ln_code ln_shape_avg_pool_grad(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
   (void)nin;
   ln_meta expected = in[0];
-  SHAPE_TRY(input_dims(&in[0], attrs, out, err));
+  SHAPE_TRY(resized(&in[0], "the gradient", attrs, out, err));
   SHAPE_TRY(pooled_dims(out, attrs, expected.dim, err));
   if (ln_same_shape(&expected, &in[0])) return LN_OK;
   return ln_fail(err, LN_EINVAL, "the gradient must be %s for an input %s, got %s", SHAPE_TEXT(&expected),
@@ -145,11 +145,11 @@ ln_code ln_shape_interpolate(const ln_meta *in, int nin, ln_attrs *attrs, ln_met
   SHAPE_TRY(need_image(x, "input", err));
   SHAPE_TRY(need_interpolation(attrs, x->rank - 2, err));
   if (attrs->nsize == 0) SHAPE_TRY(fill_size(x, attrs, err));
-  return input_dims(x, attrs, out, err);
+  return resized(x, "input", attrs, out, err);
 }
 
 ln_code ln_shape_interpolate_grad(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
   (void)nin;
-  SHAPE_TRY(input_dims(&in[0], attrs, out, err));
+  SHAPE_TRY(resized(&in[0], "the gradient", attrs, out, err));
   return need_interpolation(attrs, in[0].rank - 2, err);
 }

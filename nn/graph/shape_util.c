@@ -1,6 +1,14 @@
 /* shape_util.c: bounds, broadcasting and the checks that the shape rules share. */
 #include "shape_util.h"
 
+#include <stdio.h>
+
+const char *shape_text(const ln_meta *m, char buffer[LN_SHAPE_TEXT]) {
+  if (m->rank != 1) return ln_shape_text(m, buffer, LN_SHAPE_TEXT);
+  snprintf(buffer, LN_SHAPE_TEXT, "[%lld]", (long long)m->dim[0]);
+  return buffer;
+}
+
 ln_code shape_set(ln_meta *out, ln_dtype dtype, int rank, const int64_t *dim, ln_error *err) {
   if (rank < 0 || rank > LN_MAX_RANK)
     return ln_fail(err, LN_EINVAL, "a tensor has 0 to %d dims, this would have %d", LN_MAX_RANK, rank);
@@ -35,8 +43,9 @@ ln_code shape_broadcast(const ln_meta *a, const char *a_name, const ln_meta *b, 
     int64_t db = i < b->rank ? b->dim[b->rank - 1 - i] : 1;
     if (da != db && da != 1 && db != 1)
       return ln_fail(err, LN_EINVAL,
-                     "%s %s and %s %s do not broadcast: sizes %lld and %lld in dim %d from the end must be equal or 1",
-                     a_name, SHAPE_TEXT(a), b_name, SHAPE_TEXT(b), (long long)da, (long long)db, i + 1);
+                     "%s %s and %s %s do not broadcast: dim %d of %s is %lld, dim %d of %s is %lld; they must be equal or 1",
+                     a_name, SHAPE_TEXT(a), b_name, SHAPE_TEXT(b), a->rank - i, a_name, (long long)da, b->rank - i,
+                     b_name, (long long)db);
     dim[rank - 1 - i] = da == 1 ? db : da;
   }
   return shape_set(out, dtype, rank, dim, err);
@@ -84,7 +93,7 @@ ln_code shape_need_same(const ln_meta *a, const char *a_name, const ln_meta *b, 
 ln_code shape_need_vector(const ln_meta *m, const char *name, int64_t length, const char *what,
                           ln_error *err) {
   if (m->rank == 1 && m->dim[0] == length) return LN_OK;
-  return ln_fail(err, LN_EINVAL, "%s must have shape %lld (%s), got %s", name, (long long)length, what,
+  return ln_fail(err, LN_EINVAL, "%s must have shape [%lld] (%s), got %s", name, (long long)length, what,
                  SHAPE_TEXT(m));
 }
 
@@ -92,7 +101,8 @@ ln_code shape_need_rank(const ln_meta *m, const char *name, int lowest, int high
                         const char *layout, ln_error *err) {
   if (m->rank >= lowest && m->rank <= highest) return LN_OK;
   if (lowest == highest)
-    return ln_fail(err, LN_EINVAL, "%s must have %d dims (%s), got %s", name, lowest, layout, SHAPE_TEXT(m));
+    return ln_fail(err, LN_EINVAL, "%s must have %d dim%s (%s), got %s", name, lowest, lowest == 1 ? "" : "s", layout,
+                   SHAPE_TEXT(m));
   return ln_fail(err, LN_EINVAL, "%s must have %d to %d dims (%s), got %s", name, lowest, highest, layout,
                  SHAPE_TEXT(m));
 }
@@ -125,6 +135,6 @@ ln_code shape_dims_mask(const ln_meta *m, const ln_attrs *attrs, unsigned *mask,
 
 ln_code shape_need_range(const char *name, int axis, int64_t value, int64_t lowest, ln_error *err) {
   if (value >= lowest && value <= LN_DIM_LIMIT) return LN_OK;
-  return ln_fail(err, LN_EINVAL, "%s must be between %lld and %lld, got %lld in dim %d", name,
-                 (long long)lowest, (long long)LN_DIM_LIMIT, (long long)value, axis + 1);
+  const char *wish = value > LN_DIM_LIMIT ? "at most 2147483648" : lowest > 0 ? "positive" : "0 or more";
+  return ln_fail(err, LN_EINVAL, "%s must be %s, got %lld in spatial dim %d", name, wish, (long long)value, axis + 1);
 }

@@ -10,8 +10,10 @@
 #define LN_DIM_LIMIT (INT64_C(1) << 31)
 #define LN_NUMEL_LIMIT (INT64_C(1) << 62)
 
-/* The shape of m as text, in storage that lives to the end of the enclosing block. */
-#define SHAPE_TEXT(m) ln_shape_text((m), (char[LN_SHAPE_TEXT]){0}, LN_SHAPE_TEXT)
+/* The shape of m as text, in storage that lives to the end of the enclosing block. A rank-1 shape is
+ * written [3], as a bare number in a sentence would read as a count. */
+#define SHAPE_TEXT(m) shape_text((m), (char[LN_SHAPE_TEXT]){0})
+const char *shape_text(const ln_meta *m, char buffer[LN_SHAPE_TEXT]);
 
 #define SHAPE_TRY(call)                \
   do {                                 \
@@ -49,7 +51,7 @@ ln_code shape_need_rank(const ln_meta *m, const char *name, int lowest, int high
 ln_code shape_need_dim(const ln_meta *m, int dim, ln_error *err);
 /* attrs->dims as a bit mask; an empty list is all dims. Refuses repeated and absent dims. */
 ln_code shape_dims_mask(const ln_meta *m, const ln_attrs *attrs, unsigned *mask, ln_error *err);
-/* lowest <= value <= LN_DIM_LIMIT; `axis` counts from 0 and is told from 1. */
+/* lowest <= value <= LN_DIM_LIMIT, for the entry of a spatial attribute; `axis` counts from 0. */
 ln_code shape_need_range(const char *name, int axis, int64_t value, int64_t lowest, ln_error *err);
 
 #endif

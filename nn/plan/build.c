@@ -71,7 +71,7 @@ static void fill_step(ln_plan *plan, const ln_work *work, int s, int *next_arg) 
     if (step->in[i] >= 0) plan->slot[step->in[i]].last = s;
   }
   for (int o = 0; o < n->nout; o++) {
-    int id = step->out[o] = (int)n->mark + o;
+    int id = step->out[o] = n->slot + o;
     plan->slot[id] = (ln_slot){.meta = n->out_meta[o], .place = LN_ARENA, .root = id,
                                .bytes = ln_nbytes(&n->out_meta[o]), .first = s, .last = s,
                                .live = (work->live[s] >> o & 1) != 0};

@@ -49,7 +49,7 @@ typedef struct ln_plan {
 } ln_plan;
 
 /* What one flush works on: the wanted nodes in order, commits last. Slots are numbered
- * externals first (value->slot), then the outputs of each node in order (node->mark is
+ * externals first (value->slot), then the outputs of each node in order (node->slot is
  * the slot of a node's first output). */
 typedef struct ln_work {
   ln_node **node;
@@ -64,7 +64,7 @@ typedef struct ln_work {
 
 /* The slot of an input: computed values are external, the others come from the work. */
 static inline int ln_work_slot(const ln_value *v) {
-  return v->buffer != NULL ? v->slot : (int)v->node->mark + v->output;
+  return v->buffer != NULL ? v->slot : v->node->slot + v->output;
 }
 
 /* work.c: what must run, in order, and its key. Frees nothing of the graph. */

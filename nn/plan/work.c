@@ -9,7 +9,7 @@
 #include "../graph/internal.h"
 #include "plan.h"
 
-enum { ON_LIVE_TAPE = 1, SAVED = 2, READ = 4 }; /* value->mark */
+enum { ON_LIVE_TAPE = 8, SAVED = 16, READ = 32, OURS = 56 }; /* value->mark; the low bits are backward's */
 
 static bool is_commit(const ln_node *n) { return (ln_op_get(n->op)->flags & LN_COMMIT) != 0; }
 static bool is_guard(const ln_node *n) { return (ln_op_get(n->op)->flags & LN_GUARD) != 0; }
@@ -17,11 +17,10 @@ static bool is_guard(const ln_node *n) { return (ln_op_get(n->op)->flags & LN_GU
 static void clear_marks(ln_ctx *ctx) {
   for (int k = 0; k < ctx->npending; k++) {
     ln_node *n = ctx->pending[k];
-    n->mark = 0;
     for (int i = 0; i < n->nin; i++)
-      if (n->in[i] != NULL) n->in[i]->mark = 0, n->in[i]->slot = -1;
+      if (n->in[i] != NULL) n->in[i]->mark &= ~(unsigned)OURS, n->in[i]->slot = -1;
     for (int o = 0; o < n->nout; o++)
-      if (n->out[o] != NULL) n->out[o]->mark = 0;
+      if (n->out[o] != NULL) n->out[o]->mark &= ~(unsigned)OURS;
   }
 }
 
@@ -55,8 +54,8 @@ static void mark(ln_ctx *ctx) {
   for (int k = ctx->npending - 1; k >= 0; k--) {
     ln_node *n = ctx->pending[k];
     mark_tape(n);
-    n->mark = must_run(n);
-    for (int i = 0; n->mark && i < n->nin; i++)
+    n->slot = must_run(n) ? 0 : -1;
+    for (int i = 0; n->slot == 0 && i < n->nin; i++)
       if (n->in[i] != NULL) n->in[i]->mark |= READ;
   }
 }
@@ -67,7 +66,7 @@ static void order(ln_ctx *ctx, ln_work *work) {
   for (int commits = 0; commits < 2; commits++)
     for (int k = 0; k < ctx->npending; k++) {
       ln_node *n = ctx->pending[k];
-      if (n->mark == 0 || is_commit(n) != (commits == 1)) continue;
+      if (n->slot < 0 || is_commit(n) != (commits == 1)) continue;
       unsigned live = 0;
       for (int o = 0; o < n->nout; o++) live |= (unsigned)wanted_after(n->out[o]) << o;
       work->live[work->nnode] = (unsigned char)live;
@@ -86,7 +85,7 @@ static void number_slots(ln_work *work) {
     }
   work->nslot = work->nexternal;
   for (int k = 0; k < work->nnode; k++) {
-    work->node[k]->mark = (unsigned)work->nslot;
+    work->node[k]->slot = work->nslot;
     work->nslot += work->node[k]->nout;
   }
 }
