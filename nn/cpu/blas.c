@@ -81,6 +81,16 @@ void ln_blas_product(const ln_blas *blas, int64_t m, int64_t n, int64_t k, ln_ma
       for (int64_t i = 0; i < m; i++) memset(c + i * ldc, 0, (size_t)n * sizeof *c);
     return;
   }
+  if (k == 1 && !b.transposed) { /* an outer product: nothing to gain from packing */
+    for (int64_t i = 0; i < m; i++) {
+      float factor = a.p[a.transposed ? i : i * a.ld], *row = c + i * ldc;
+      if (beta == 0.0f)
+        for (int64_t q = 0; q < n; q++) row[q] = factor * b.p[q];
+      else
+        for (int64_t q = 0; q < n; q++) row[q] = factor * b.p[q] + beta * row[q];
+    }
+    return;
+  }
   /* One row of a is a matrix-vector product, which OpenBLAS' sgemm would do slowly. */
   if (m == 1 && (!a.transposed || a.ld <= INT_MAX)) {
     int rows = (int)(b.transposed ? n : k), cols = (int)(b.transposed ? k : n);

@@ -30,10 +30,10 @@ typedef struct ln_conv_tensors {
   const float *bias;
 } ln_conv_tensors;
 
-/* -- conv_gemm.c: as matrix products over columns; any geometry, any number of threads gives the same bits. */
+/* -- conv_gemm.c: as matrix products over columns; any geometry that has elements. */
 /* Do the windows tile src without padding, gap, overlap or rest? */
 bool ln_conv_tiles(const ln_conv_geometry *g);
-size_t ln_conv_gemm_workspace(const ln_cpu *cpu, const ln_conv_geometry *g);
+size_t ln_conv_gemm_workspace(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir);
 void ln_conv_gemm_run(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir,
                       const ln_conv_tensors *t, void *workspace);
 

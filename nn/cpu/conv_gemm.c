@@ -4,10 +4,10 @@
  * columns are a permutation of the tensor and nothing is computed twice), and the
  * fallback for every geometry that oneDNN has no fast primitive for.
  *
- * Work is cut by the shape alone: over images, groups and chunks of output positions where
- * these write different elements, over channels where they would add into the same ones.
- * Each task's products run in one thread in a fixed order, so the bits do not depend on
- * the number of threads.
+ * Work is cut over images, groups and chunks of output positions where these write different
+ * elements, over channels where they would add into the same ones. A task's products run
+ * in one thread in a fixed order. In deterministic mode the cuts depend on the shape alone,
+ * so the bits do not depend on the number of threads.
  */
 #include <omp.h>
 #include <string.h>
@@ -16,10 +16,11 @@
 #include "libraries.h"
 
 enum {
-  COLUMN_FLOATS = 1 << 17,  /* a chunk's columns: 512 KB, a share of the L2 cache */
-  MIN_CHUNK = 64, MAX_CHUNK = 4096,
-  MIN_ROWS = 64,            /* rows of a product below which packing costs show */
-  MAX_BLOCKS = 16           /* channel blocks of an image */
+  COLUMN_FLOATS = 1 << 17,         /* a chunk's columns: 512 KB, about the L2 cache */
+  MIN_CHUNK = 64, MAX_CHUNK = 4096, /* positions */
+  MIN_ROWS = 64, MAX_ROWS = 288,   /* of a product: with fewer packing shows, with more chunks get short */
+  TASKS_PER_THREAD = 4,
+  FIXED_TASKS = 32                 /* wanted in deterministic mode, whatever the threads */
 };
 
 typedef struct job {
@@ -29,6 +30,7 @@ typedef struct job {
   float *columns;         /* one buffer of column_floats a thread */
   size_t column_floats;
   bool pointwise;         /* 1x1, stride 1: the tensor is its own columns */
+  bool whole;             /* tasks are chunks with all channels of a group */
   int64_t m, kk, k;       /* output channels of a group; kernel elements; rows of all columns of a group */
   int64_t cg;             /* input channels of a group */
   int64_t positions, plane, chunk, chunks;
@@ -51,30 +53,13 @@ bool ln_conv_tiles(const ln_conv_geometry *g) {
   return no_padding(g);
 }
 
-static int64_t chunk_of(const ln_conv_geometry *g) {
-  int64_t k = g->ci / g->groups * ln_conv_volume(g->kernel);
-  int64_t chunk = at_most(at_least(COLUMN_FLOATS / at_least(k, 1), MIN_CHUNK), MAX_CHUNK);
-  return at_most(chunk, at_least(ln_conv_volume(g->out), 1));
+/* Channels [0, all) in blocks so that `tasks` of them come out, but of `least` to `most` channels. */
+static int64_t block_of(int64_t all, int64_t tasks, int64_t least, int64_t most) {
+  return at_most(at_least(at_most(ceil_div(all, tasks), most), at_least(least, 1)), at_least(all, 1));
 }
 
-static size_t column_floats_of(const ln_conv_geometry *g) {
-  int64_t k = g->ci / g->groups * ln_conv_volume(g->kernel);
-  return ln_cpu_align((size_t)(k * chunk_of(g)) * sizeof(float)) / sizeof(float);
-}
-
-size_t ln_conv_gemm_workspace(const ln_cpu *cpu, const ln_conv_geometry *g) {
-  return column_floats_of(g) * sizeof(float) * (size_t)cpu->threads;
-}
-
-/* Blocks of at least `least` out of `all`, at most MAX_BLOCKS of them. */
-static int64_t block_of(int64_t all, int64_t least) {
-  return at_most(at_least(at_least(least, ceil_div(all, MAX_BLOCKS)), 1), at_least(all, 1));
-}
-
-static job job_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_tensors *t,
-                  void *workspace) {
-  job j = {.g = g, .blas = &ln_cpu_libraries(cpu)->blas, .t = *t, .columns = workspace};
-  j.column_floats = column_floats_of(g);
+static job job_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir) {
+  job j = {.g = g, .blas = &ln_cpu_libraries(cpu)->blas};
   j.cg = g->ci / g->groups;
   j.m = g->co / g->groups;
   j.kk = ln_conv_volume(g->kernel);
@@ -82,15 +67,27 @@ static job job_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir,
   j.positions = ln_conv_volume(g->out);
   j.plane = ln_conv_volume(g->in);
   j.pointwise = j.kk == 1 && ln_conv_tiles(g);
-  j.chunk = chunk_of(g);
-  j.chunks = ceil_div(j.positions, j.chunk);
+  j.whole = dir == LN_CONV_FORWARD || (dir == LN_CONV_BACKWARD_DATA && ln_conv_tiles(g));
+
+  int64_t tasks = ceil_div(cpu->deterministic ? FIXED_TASKS : TASKS_PER_THREAD * cpu->threads, g->groups);
   /* A thin other side leaves memory traffic as the cost, and smaller blocks are as good. */
   int64_t rows = j.m >= 16 ? MIN_ROWS : 8;
-  j.cblock = block_of(j.cg, ceil_div(rows, j.kk));
+  j.cblock = j.whole ? j.cg : block_of(j.cg, tasks, ceil_div(rows, j.kk), MAX_ROWS / j.kk);
   j.cblocks = ceil_div(j.cg, j.cblock);
-  j.mblock = dir == LN_CONV_BACKWARD_WEIGHTS && j.cblocks < 4 ? block_of(j.m, 16) : at_least(j.m, 1);
+  bool cut = dir == LN_CONV_BACKWARD_WEIGHTS && j.cblocks < tasks;
+  int64_t least = j.cblock * j.kk < MIN_ROWS ? 16 : MIN_ROWS;
+  j.mblock = cut ? block_of(j.m, ceil_div(tasks, j.cblocks), least, j.m) : j.m;
   j.mblocks = ceil_div(j.m, j.mblock);
+
+  j.chunk = at_most(at_least(COLUMN_FLOATS / (j.cblock * j.kk), MIN_CHUNK), MAX_CHUNK);
+  j.chunk = at_most(j.chunk, j.positions);
+  j.chunks = ceil_div(j.positions, j.chunk);
+  j.column_floats = j.pointwise ? 0 : ln_cpu_align((size_t)(j.cblock * j.kk * j.chunk) * sizeof(float)) / sizeof(float);
   return j;
+}
+
+size_t ln_conv_gemm_workspace(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir) {
+  return job_of(cpu, g, dir).column_floats * sizeof(float) * (size_t)cpu->threads;
 }
 
 static float *columns_of_thread(const job *j) {
@@ -185,10 +182,12 @@ static void backward_weights_block(const job *j, int64_t task) {
 
 void ln_conv_gemm_run(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir,
                       const ln_conv_tensors *t, void *workspace) {
-  job j = job_of(cpu, g, dir, t, workspace);
+  job j = job_of(cpu, g, dir);
+  j.t = *t;
+  j.columns = workspace;
   void (*body)(const job *, int64_t) = forward_chunk;
   int64_t tasks = g->n * g->groups * j.chunks;
-  if (dir == LN_CONV_BACKWARD_DATA && ln_conv_tiles(g)) {
+  if (dir == LN_CONV_BACKWARD_DATA && j.whole) {
     body = backward_data_tiles;
   } else if (dir == LN_CONV_BACKWARD_DATA) {
     body = backward_data_block;

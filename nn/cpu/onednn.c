@@ -125,7 +125,7 @@ static dnnl_format_tag_t plain_tag(int rank) {
   return tags[rank];
 }
 
-/* Layouts left to oneDNN. No implementation, or a reference one, gives success and no pd. */
+/* Layouts left to oneDNN. No direct implementation gives success and no pd. */
 static dnnl_status_t describe(const ln_dnnl *d, const shape *s, ln_conv_dir dir, bool bias, dnnl_primitive_desc_t *pd) {
   dnnl_memory_desc_t md[PORTS];
   memset(md, 0, sizeof md);
@@ -141,7 +141,8 @@ static dnnl_status_t describe(const ln_dnnl *d, const shape *s, ln_conv_dir dir,
   if (status != dnnl_success) return status;
   const char *name = "";
   status = dnnl_primitive_desc_query(*pd, dnnl_query_impl_info_str, 0, (void *)&name);
-  if (status == dnnl_success && strncmp(name, "ref", 3) != 0) return status;
+  bool direct = strncmp(name, "ref", 3) != 0 && strstr(name, "gemm:") == NULL;
+  if (status == dnnl_success && direct) return status;
   dnnl_primitive_desc_destroy(*pd);
   *pd = NULL;
   return status;

@@ -18,7 +18,8 @@ void ln_dnnl_close(ln_dnnl *dnnl); /* NULL is fine */
 void ln_dnnl_describe(char *text, size_t size); /* "oneDNN 2.6.3" */
 
 /* Makes a direct convolution for `threads` threads, of which `lanes` may run at the same
- * time. *out is NULL with LN_OK when oneDNN has no optimized implementation of it. */
+ * time. *out is NULL with LN_OK when oneDNN has none but reference loops or products over
+ * columns of its own, which conv_gemm.c does as fast and with bits that hold. */
 ln_code ln_dnnl_conv_new(const ln_dnnl *dnnl, const ln_conv_geometry *g, ln_conv_dir dir, bool bias,
                          int threads, int lanes, ln_dnnl_conv **out, ln_error *err);
 void ln_dnnl_conv_free(ln_dnnl_conv *conv); /* NULL is fine */
