@@ -52,6 +52,7 @@ static ln_code scripted_load(const ln_source *self, ln_mem *mem, size_t i, ln_sa
   while (atomic_load(&s->held)) usleep(1000);
   usleep((useconds_t)(i * 2654435761u % 700));
   memset(out, 0, sizeof *out);
+  if (i == s->fail_at[0]) usleep(20000); /* the other one fails first in time */
   if (i == s->fail_at[0] || i == s->fail_at[1]) return ln_fail(err, LN_EFORMAT, "item%zu is bad", i);
   if (ln_image_new(mem, 2, 3, &out->image, err) != LN_OK || ln_image_new(mem, 2, 3, &out->mask, err) != LN_OK) {
     ln_sample_free(mem, out);
