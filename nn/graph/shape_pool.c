@@ -74,7 +74,7 @@ ln_code ln_shape_max_pool(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *
   return LN_OK;
 }
 
-/* -- gradients: gx has gy's batch and channels and the spatial size that the attribute gives. */
+/* -- m with its spatial size replaced by the one that the attribute gives: interpolation, and the gradients */
 
 static ln_code resized(const ln_meta *m, const char *name, const ln_attrs *attrs, ln_meta *out, ln_error *err) {
   int64_t dim[LN_MAX_RANK] = { m->dim[0], m->dim[1] };
