@@ -23,16 +23,18 @@ typedef struct arg_job {
     int64_t *y = j->y + outer * j->inner + from;                                                        \
     const bool min = j->min;                                                                            \
     T best[WIDTH];                                                                                      \
-    for (int64_t i = 0; i < n; i++) best[i] = x[i], y[i] = 0;                                           \
-    for (int64_t k = 1; k < j->d; k++) {                                                                \
+    int32_t at[WIDTH];                                                                                  \
+    for (int64_t i = 0; i < n; i++) best[i] = x[i], at[i] = 0;                                          \
+    for (int32_t k = 1; k < (int32_t)j->d; k++) {                                                       \
       const T *row = x + k * j->inner;                                                                  \
       for (int64_t i = 0; i < n; i++) {                                                                 \
         const T v = row[i];                                                                             \
         const bool wins = BEATS(v, best[i]);                                                            \
         best[i] = wins ? v : best[i];                                                                   \
-        y[i] = wins ? k : y[i];                                                                         \
+        at[i] = wins ? k : at[i];                                                                       \
       }                                                                                                 \
     }                                                                                                   \
+    for (int64_t i = 0; i < n; i++) y[i] = at[i];                                                       \
   }
 SCAN(scan_f32, float, BEATS_FLOAT)
 SCAN(scan_u8, uint8_t, BEATS_INT)

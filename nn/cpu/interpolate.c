@@ -40,10 +40,11 @@ static float step_of(const ln_attrs *a, int d, int64_t in, int64_t out) {
   return a->scale[d] > 0 ? (float)(1.0 / a->scale[d]) : (float)in / (float)out;
 }
 
-static void nearest_tap(axis *x, int64_t i, float step) {
-  int64_t at = i;
-  if (x->out == 2 * x->in) at = i >> 1;
-  else if (x->out != x->in) at = (int64_t)floorf((float)i * step);
+/* In two dims torch takes equal and doubled sizes as such even where a scale says otherwise. */
+static void nearest_tap(axis *x, int64_t i, float step, bool by_size) {
+  int64_t at = (int64_t)floorf((float)i * step);
+  if (by_size && x->out == x->in) at = i;
+  if (by_size && x->out == 2 * x->in) at = i >> 1;
   x->lo[i] = x->hi[i] = (int32_t)(at < x->in ? at : x->in - 1);
   x->wlo[i] = 1.0f, x->whi[i] = 0.0f;
 }
@@ -82,7 +83,7 @@ static size_t axis_bytes(int64_t in, int64_t out) {
 }
 
 /* Lays the axis' arrays out at `at` and fills them; returns what follows. */
-static char *make_axis(axis *x, const ln_attrs *a, int d, int64_t in, int64_t out, char *at) {
+static char *make_axis(axis *x, const ln_attrs *a, int spatial, int d, int64_t in, int64_t out, char *at) {
   x->in = in, x->out = out;
   x->lo = (void *)at;
   x->hi = x->lo + out;
@@ -94,7 +95,7 @@ static char *make_axis(axis *x, const ln_attrs *a, int d, int64_t in, int64_t ou
   x->weight = (void *)(x->start + in);
   const float step = d < 0 ? 1.0f : step_of(a, d, in, out);
   for (int64_t i = 0; i < out; i++) {
-    if (a->mode == LN_MODE_NEAREST) nearest_tap(x, i, step);
+    if (a->mode == LN_MODE_NEAREST) nearest_tap(x, i, step, spatial == 2);
     else linear_tap(x, i, step, d >= 0 && a->align_corners);
   }
   transpose_taps(x);
@@ -126,7 +127,7 @@ static resample_job job_of(const ln_cpu *cpu, const ln_call *call, const ln_meta
   char *at = call->workspace;
   const int spatial = x->rank - 2;
   for (int i = 0; i < 3; i++)
-    at = make_axis(&j.axis[i], call->attrs, i - (3 - spatial), dim_of(x, 2 + i), dim_of(y, 2 + i), at);
+    at = make_axis(&j.axis[i], call->attrs, spatial, i - (3 - spatial), dim_of(x, 2 + i), dim_of(y, 2 + i), at);
   j.row = (void *)at;
   j.same_width = true;
   for (int64_t i = 0; i < j.axis[2].out; i++)
@@ -167,7 +168,9 @@ static void forward_range(void *arg, int64_t begin, int64_t end) {
     const int64_t h = u % ah->out, d = u / ah->out % ad->out, plane = u / (ah->out * ad->out);
     const float *x = blended(j, j->from + plane * ad->in * ah->in * aw->in, d, h, row);
     float *y = j->to + u * aw->out;
-    if (j->same_width) {
+    if (u > begin && h > 0 && j->nearest && ah->lo[h] == ah->lo[h - 1]) { /* the row before, again */
+      memcpy(y, y - aw->out, (size_t)aw->out * sizeof *y);
+    } else if (j->same_width) {
       memcpy(y, x, (size_t)aw->out * sizeof *y);
     } else if (j->nearest) {
       for (int64_t i = 0; i < aw->out; i++) y[i] = x[aw->lo[i]];

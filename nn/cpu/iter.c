@@ -112,8 +112,10 @@ static void copy_line(char *to, int64_t ts, const char *from, int64_t fs, int64_
   }
 }
 
-/* A transposing copy goes through the two dims that are contiguous on one side each by tiles,
- * so that every cache line it touches is used up while it is there. */
+/* A transposing copy goes through the two dims that are contiguous on one side each by tiles.
+ * A tile is read line by line into a buffer and written line by line from it, so that every
+ * cache line is used up when it is touched: the strides are often powers of two, and lines that
+ * far apart do not stay in a cache together. */
 enum { TILE = 32 };
 
 typedef struct copy_job {
@@ -129,10 +131,13 @@ static void copy_tile(const copy_job *j, char *to, const char *from, int64_t a0,
   const int64_t na = c->dim[j->a] - a0 < TILE ? c->dim[j->a] - a0 : TILE;
   const int64_t nb = c->dim[j->b] - b0 < TILE ? c->dim[j->b] - b0 : TILE;
   const int64_t size = (int64_t)c->size;
-  for (int64_t i = a0; i < a0 + na; i++) {
-    copy_line(to + (i * c->to[j->a] + b0 * c->to[j->b]) * size, c->to[j->b],
-              from + (i * c->from[j->a] + b0 * c->from[j->b]) * size, c->from[j->b], nb, c->size);
-  }
+  char buffer[TILE * TILE * 8] __attribute__((aligned(64)));
+  from += (a0 * c->from[j->a] + b0 * c->from[j->b]) * size;
+  to += (a0 * c->to[j->a] + b0 * c->to[j->b]) * size;
+  for (int64_t i = 0; i < nb; i++)
+    memcpy(buffer + i * TILE * size, from + i * c->from[j->b] * size, (size_t)(na * size));
+  for (int64_t i = 0; i < na; i++)
+    copy_line(to + i * c->to[j->a] * size, c->to[j->b], buffer + i * size, TILE, nb, c->size);
 }
 
 /* Units: lines along the last dim, or tiles. */

@@ -111,25 +111,54 @@ static void softmax_grad_columns(float *gx, const float *gy, const float *y, int
 
 /* -- pooling and resampling */
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi" /* 32-byte vectors never cross a call here */
+
+typedef float v8f __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t v8i __attribute__((vector_size(32), aligned(4), may_alias));
+
 /* torch's scan: a later element replaces the best when it is larger or NaN. */
-static void max_pool_2x2(float *restrict y, int32_t *restrict index, const float *restrict x,
-                         int64_t width, int64_t n, int32_t base) {
-  const float *restrict below = x + width;
-  const int32_t w = (int32_t)width, count = (int32_t)n;
-  for (int32_t i = 0; i < count; i++) {
-    const float a = x[2 * i], b = x[2 * i + 1], c = below[2 * i], d = below[2 * i + 1];
-    const int32_t at = base + 2 * i;
-    const int tb = (b > a) | (b != b);
-    const float v1 = tb ? b : a;
-    const int32_t i1 = tb ? at + 1 : at;
-    const int td = (d > c) | (d != d);
-    const float v2 = td ? d : c;
-    const int32_t i2 = td ? at + w + 1 : at + w;
-    const int t2 = (v2 > v1) | (v2 != v2);
-    y[i] = t2 ? v2 : v1;
-    index[i] = t2 ? i2 : i1;
+static void pool_one(float *y, int32_t *index, const float *x, int64_t width, int32_t at) {
+  const int32_t place[4] = {at, at + 1, at + (int32_t)width, at + (int32_t)width + 1};
+  const float value[4] = {x[0], x[1], x[width], x[width + 1]};
+  *y = value[0], *index = place[0];
+  for (int k = 1; k < 4; k++) {
+    if (!(value[k] > *y || value[k] != value[k])) continue;
+    *y = value[k];
+    *index = place[k];
   }
 }
+
+#define LATER(best, at, v, place)                            \
+  do {                                                       \
+    const v8i wins = ((v) > (best)) | ((v) != (v));          \
+    best = (v8f)((wins & (v8i)(v)) | (~wins & (v8i)(best))); \
+    at = (wins & (place)) | (~wins & (at));                  \
+  } while (0)
+
+static void max_pool_2x2(float *y, int32_t *index, const float *x, int64_t width, int64_t n, int32_t base) {
+  const float *below = x + width;
+  const int32_t w = (int32_t)width;
+  v8i place = {0, 2, 4, 6, 8, 10, 12, 14};
+  place += base;
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8, place += 16) {
+    const v8f t0 = *(const v8f *)(x + 2 * i), t1 = *(const v8f *)(x + 2 * i + 8);
+    const v8f b0 = *(const v8f *)(below + 2 * i), b1 = *(const v8f *)(below + 2 * i + 8);
+    v8f best = __builtin_shufflevector(t0, t1, 0, 2, 4, 6, 8, 10, 12, 14);
+    const v8f v1 = __builtin_shufflevector(t0, t1, 1, 3, 5, 7, 9, 11, 13, 15);
+    const v8f v2 = __builtin_shufflevector(b0, b1, 0, 2, 4, 6, 8, 10, 12, 14);
+    const v8f v3 = __builtin_shufflevector(b0, b1, 1, 3, 5, 7, 9, 11, 13, 15);
+    v8i at = place;
+    LATER(best, at, v1, place + 1);
+    LATER(best, at, v2, place + w);
+    LATER(best, at, v3, place + w + 1);
+    *(v8f *)(y + i) = best;
+    *(v8i *)(index + i) = at;
+  }
+  for (; i < n; i++) pool_one(y + i, index + i, x + 2 * i, width, base + 2 * (int32_t)i);
+}
+#pragma GCC diagnostic pop
 
 static void taps(float *restrict y, const float *restrict x, const int32_t *restrict lo,
                  const int32_t *restrict hi, const float *restrict wlo,

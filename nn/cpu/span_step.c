@@ -7,27 +7,44 @@
 
 enum { LANES = 16 }; /* Philox blocks side by side */
 
+#pragma GCC diagnostic ignored "-Wpsabi" /* these vectors never cross a call */
+typedef uint32_t lanes __attribute__((vector_size(4 * LANES)));
+
+/* The two halves of the 64-bit product of each lane with a constant. There is no vector
+ * instruction for the upper half on all sets, so it is put together from 16-bit halves. */
+#define PRODUCT(high, low, x, constant)                                 \
+  do {                                                                  \
+    const lanes xl = (x) & 0xffffu, xh = (x) >> 16;                     \
+    const lanes t = xl * ((constant) & 0xffffu);                        \
+    const lanes u = xh * ((constant) & 0xffffu) + (t >> 16);            \
+    const lanes v = xl * ((constant) >> 16) + (u & 0xffffu);            \
+    high = xh * ((constant) >> 16) + (u >> 16) + (v >> 16);             \
+    low = (x) * (constant);                                             \
+  } while (0)
+
 /* LANES consecutive blocks of Philox4x32-10, word by word: w[j][l] = word j of block + l.
- * The rounds are ln_philox's; the lanes are what the compiler vectorises. */
+ * The rounds are those of ln_philox. */
 static void philox_lanes(uint32_t w[4][LANES], uint64_t seed, uint64_t counter, uint64_t block) {
-  uint32_t c0[LANES], c1[LANES], c2[LANES], c3[LANES];
   uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+  lanes c0, c1, c2, c3, high0, low0, high1, low1;
   for (unsigned l = 0; l < LANES; l++) {
     c0[l] = (uint32_t)(block + l), c1[l] = (uint32_t)((block + l) >> 32);
     c2[l] = (uint32_t)counter, c3[l] = (uint32_t)(counter >> 32);
   }
   for (int round = 0; round < 10; round++) {
-    for (unsigned l = 0; l < LANES; l++) {
-      const uint64_t p0 = (uint64_t)0xD2511F53u * c0[l], p1 = (uint64_t)0xCD9E8D57u * c2[l];
-      c0[l] = (uint32_t)(p1 >> 32) ^ c1[l] ^ k0;
-      c2[l] = (uint32_t)(p0 >> 32) ^ c3[l] ^ k1;
-      c1[l] = (uint32_t)p1;
-      c3[l] = (uint32_t)p0;
-    }
+    PRODUCT(high0, low0, c0, 0xD2511F53u);
+    PRODUCT(high1, low1, c2, 0xCD9E8D57u);
+    c0 = high1 ^ c1 ^ k0;
+    c2 = high0 ^ c3 ^ k1;
+    c1 = low1;
+    c3 = low0;
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
-  for (unsigned l = 0; l < LANES; l++) w[0][l] = c0[l], w[1][l] = c1[l], w[2][l] = c2[l], w[3][l] = c3[l];
+  memcpy(w[0], &c0, sizeof c0);
+  memcpy(w[1], &c1, sizeof c1);
+  memcpy(w[2], &c2, sizeof c2);
+  memcpy(w[3], &c3, sizeof c3);
 }
 
 /* 4 * LANES uniforms in element order. */
