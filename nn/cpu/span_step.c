@@ -5,72 +5,89 @@
 #include "span_math.h"
 #include "../base/rng.h"
 
-enum { LANES = 16 }; /* Philox blocks side by side */
-
 #pragma GCC diagnostic ignored "-Wpsabi" /* these vectors never cross a call */
-typedef uint32_t lanes __attribute__((vector_size(4 * LANES)));
+typedef uint32_t v8u __attribute__((vector_size(32)));
+typedef int32_t v8i __attribute__((vector_size(32)));
+typedef float v8f __attribute__((vector_size(32)));
+
+enum { GROUPS = 2, DRAW = GROUPS * 8 * 4 }; /* two groups of 8 Philox blocks, 4 words each, are in flight */
 
 /* The two halves of the 64-bit product of each lane with a constant. There is no vector
  * instruction for the upper half on all sets, so it is put together from 16-bit halves. */
 #define PRODUCT(high, low, x, constant)                                 \
   do {                                                                  \
-    const lanes xl = (x) & 0xffffu, xh = (x) >> 16;                     \
-    const lanes t = xl * ((constant) & 0xffffu);                        \
-    const lanes u = xh * ((constant) & 0xffffu) + (t >> 16);            \
-    const lanes v = xl * ((constant) >> 16) + (u & 0xffffu);            \
+    const v8u xl = (x) & 0xffffu, xh = (x) >> 16;                       \
+    const v8u t = xl * ((constant) & 0xffffu);                          \
+    const v8u u = xh * ((constant) & 0xffffu) + (t >> 16);              \
+    const v8u v = xl * ((constant) >> 16) + (u & 0xffffu);              \
     high = xh * ((constant) >> 16) + (u >> 16) + (v >> 16);             \
     low = (x) * (constant);                                             \
   } while (0)
 
-/* LANES consecutive blocks of Philox4x32-10, word by word: w[j][l] = word j of block + l.
- * The rounds are those of ln_philox. */
-static void philox_lanes(uint32_t w[4][LANES], uint64_t seed, uint64_t counter, uint64_t block) {
+/* Philox4x32-10 of blocks block .. block + 8 GROUPS - 1: w[g][j] holds word j of group g's
+ * blocks. The rounds are those of ln_philox. */
+static inline void philox(v8u w[GROUPS][4], uint64_t seed, uint64_t counter, uint64_t block) {
+  const v8u iota = {0, 1, 2, 3, 4, 5, 6, 7}, zero = {0};
   uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-  lanes c0, c1, c2, c3, high0, low0, high1, low1;
-  for (unsigned l = 0; l < LANES; l++) {
-    c0[l] = (uint32_t)(block + l), c1[l] = (uint32_t)((block + l) >> 32);
-    c2[l] = (uint32_t)counter, c3[l] = (uint32_t)(counter >> 32);
+  for (uint32_t g = 0; g < GROUPS; g++) {
+    const v8u low = zero + (uint32_t)block;
+    w[g][0] = low + iota + 8 * g;
+    w[g][1] = zero + (uint32_t)(block >> 32) - (v8u)(w[g][0] < low); /* a comparison is -1 where true: the carry */
+    w[g][2] = zero + (uint32_t)counter;
+    w[g][3] = zero + (uint32_t)(counter >> 32);
   }
   for (int round = 0; round < 10; round++) {
-    PRODUCT(high0, low0, c0, 0xD2511F53u);
-    PRODUCT(high1, low1, c2, 0xCD9E8D57u);
-    c0 = high1 ^ c1 ^ k0;
-    c2 = high0 ^ c3 ^ k1;
-    c1 = low1;
-    c3 = low0;
+    for (int g = 0; g < GROUPS; g++) {
+      v8u high0, low0, high1, low1;
+      PRODUCT(high0, low0, w[g][0], 0xD2511F53u);
+      PRODUCT(high1, low1, w[g][2], 0xCD9E8D57u);
+      w[g][0] = high1 ^ w[g][1] ^ k0;
+      w[g][2] = high0 ^ w[g][3] ^ k1;
+      w[g][1] = low1;
+      w[g][3] = low0;
+    }
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
-  memcpy(w[0], &c0, sizeof c0);
-  memcpy(w[1], &c1, sizeof c1);
-  memcpy(w[2], &c2, sizeof c2);
-  memcpy(w[3], &c3, sizeof c3);
 }
 
-/* 4 * LANES uniforms in element order. */
-static void uniforms(float u[4 * LANES], const ln_scalars *draw, int64_t first) {
-  uint32_t w[4][LANES];
-  philox_lanes(w, draw->seed, draw->counter, (uint64_t)first / 4);
-  for (int l = 0; l < LANES; l++) {
-    for (int j = 0; j < 4; j++) u[4 * l + j] = (float)(int32_t)(w[j][l] >> 8) * 0x1p-24f;
+/* DRAW uniforms in element order: word j of block b is element 4 b + j. */
+static inline void uniforms(v8f u[DRAW / 8], const ln_scalars *draw, int64_t first) {
+  v8u w[GROUPS][4];
+  philox(w, draw->seed, draw->counter, (uint64_t)first / 4);
+  for (int g = 0; g < GROUPS; g++) {
+    const v8u a = __builtin_shufflevector(w[g][0], w[g][1], 0, 8, 1, 9, 2, 10, 3, 11);
+    const v8u b = __builtin_shufflevector(w[g][2], w[g][3], 0, 8, 1, 9, 2, 10, 3, 11);
+    const v8u c = __builtin_shufflevector(w[g][0], w[g][1], 4, 12, 5, 13, 6, 14, 7, 15);
+    const v8u d = __builtin_shufflevector(w[g][2], w[g][3], 4, 12, 5, 13, 6, 14, 7, 15);
+    const v8u e[4] = {__builtin_shufflevector(a, b, 0, 1, 8, 9, 2, 3, 10, 11),
+                      __builtin_shufflevector(a, b, 4, 5, 12, 13, 6, 7, 14, 15),
+                      __builtin_shufflevector(c, d, 0, 1, 8, 9, 2, 3, 10, 11),
+                      __builtin_shufflevector(c, d, 4, 5, 12, 13, 6, 7, 14, 15)};
+    for (int k = 0; k < 4; k++) {
+      const v8i bits = (v8i)(e[k] >> 8);
+      u[4 * g + k] = __builtin_convertvector(bits, v8f) * 0x1p-24f;
+    }
   }
 }
 
 static void uniform(float *y, int64_t n, const ln_scalars *draw, int64_t first) {
-  float u[4 * LANES];
-  for (int64_t from = 0; from < n; from += 4 * LANES) {
+  v8f u[DRAW / 8];
+  for (int64_t from = 0; from < n; from += DRAW) {
     uniforms(u, draw, first + from);
-    const int64_t count = n - from < 4 * LANES ? n - from : 4 * LANES;
-    memcpy(y + from, u, (size_t)count * sizeof *u);
+    const int64_t count = n - from < DRAW ? n - from : DRAW;
+    memcpy(y + from, u, (size_t)count * sizeof *y);
   }
 }
 
 static void dropout(float *y, const float *x, int64_t n, const ln_scalars *draw, int64_t first, float factor) {
-  float u[4 * LANES];
+  v8f vectors[DRAW / 8];
+  float u[DRAW];
   const float p = (float)draw->p;
-  for (int64_t from = 0; from < n; from += 4 * LANES) {
-    uniforms(u, draw, first + from);
-    const int64_t count = n - from < 4 * LANES ? n - from : 4 * LANES;
+  for (int64_t from = 0; from < n; from += DRAW) {
+    uniforms(vectors, draw, first + from);
+    memcpy(u, vectors, sizeof u);
+    const int64_t count = n - from < DRAW ? n - from : DRAW;
     const float *in = x + from;
     float *out = y + from;
     SPAN_LOOP(count) {
