@@ -256,6 +256,8 @@ check.test("tensors are values: other handles keep the old one", function()
   check.equal(list(same), { 100, 2, 3 })
   a:assign_(0)
   check.equal(list(a), { 0, 0, 0 })
+  raises("%[assign_%] cannot write 2 into 3", a.assign_, a, tensor { 1, 2 })
+  raises("%[assign_%] expected a tensor or a number to write, got nothing", a.assign_, a)
   check.equal(list(b), { 1, 2, 3 })
 end)
 

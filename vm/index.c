@@ -147,8 +147,8 @@ void vm_index(lua_State *L) {
 
 /* -- writing */
 
-/* Value `index` as a tensor of exactly this dtype and shape, pushed where it had to be made. */
-static ln_value *conform(lua_State *L, ln_value *v, const ln_meta *to) {
+/* v as a tensor of exactly this dtype and shape, pushed where it had to be made. */
+static ln_value *conform(lua_State *L, const char *op, ln_value *v, const ln_meta *to) {
   char from_shape[LN_SHAPE_TEXT], to_shape[LN_SHAPE_TEXT];
   int lead = to->rank - v->meta.rank;
   ln_meta full = {.rank = to->rank};
@@ -158,7 +158,7 @@ static ln_value *conform(lua_State *L, ln_value *v, const ln_meta *to) {
     fits = full.dim[d] == 1 || full.dim[d] == to->dim[d];
   }
   if (!fits)
-    vm_misuse(L, OP, "cannot write %s into %s", shape_of(&v->meta, from_shape), shape_of(to, to_shape));
+    vm_misuse(L, op, "cannot write %s into %s", shape_of(&v->meta, from_shape), shape_of(to, to_shape));
   if (v->meta.dtype != to->dtype) v = vm_cast(L, v, to->dtype);
   v = reshape(L, v, &full);
   if (ln_same_shape(&v->meta, to)) return v;
@@ -170,13 +170,13 @@ static ln_value *conform(lua_State *L, ln_value *v, const ln_meta *to) {
 }
 
 /* The value to be written, at stack index `arg`: a tensor, a number or a boolean. */
-static ln_value *source(lua_State *L, int arg, ln_dtype dtype) {
+static ln_value *source(lua_State *L, const char *op, int arg, ln_dtype dtype) {
   ln_value *v = vm_test_tensor(L, arg);
   if (v != NULL) return v;
   if (lua_type(L, arg) != LUA_TNUMBER && !lua_isboolean(L, arg))
-    vm_misuse(L, OP, "expected a tensor or a number to write, got %s", vm_kind(L, arg));
+    vm_misuse(L, op, "expected a tensor or a number to write, got %s", vm_kind(L, arg));
   double x = lua_isboolean(L, arg) ? lua_toboolean(L, arg) : lua_tonumber(L, arg);
-  if (!vm_fits(dtype, x)) vm_misuse(L, OP, "%.17g does not fit into %s", x, ln_dtype_name(dtype));
+  if (!vm_fits(dtype, x)) vm_misuse(L, op, "%.17g does not fit into %s", x, ln_dtype_name(dtype));
   return vm_full(L, x, dtype, NULL);
 }
 
@@ -193,7 +193,7 @@ static ln_code record_assign(ln_ctx *ctx, ln_value *cell, ln_value *v) {
 
 void vm_write(lua_State *L, int index, ln_value *v) {
   ln_value *target = vm_check_tensor(L, index);
-  v = conform(L, v, &target->meta);
+  v = conform(L, "assign_", v, &target->meta);
   if (!target->is_cell) vm_repoint(L, index, v);
   else if (record_assign(vm_ctx(L), target, v) != LN_OK) vm_raise_stashed(L);
 }
@@ -213,7 +213,7 @@ static void write_mask(lua_State *L, ln_value *t, ln_value *mask) {
     vm_misuse(L, OP, "the mask is %s, the tensor %s", shape_of(&mask->meta, mask_shape), shape_of(&t->meta, shape));
   ln_value *in[3];
   in[0] = reshape(L, mask, &wide);
-  in[1] = conform(L, source(L, 3, t->meta.dtype), &t->meta);
+  in[1] = conform(L, OP, source(L, OP, 3, t->meta.dtype), &t->meta);
   in[2] = t;
   vm_write(L, 1, vm_record1(L, LN_OP_where, in, 3, NULL));
 }
@@ -231,7 +231,7 @@ static void write_ranges(lua_State *L, ln_value *t) {
     n++;
   }
   ln_meta kept = part[n]->meta, hole = dropped(&kept, r);
-  ln_value *v = reshape(L, conform(L, source(L, 3, t->meta.dtype), &hole), &kept);
+  ln_value *v = reshape(L, conform(L, OP, source(L, OP, 3, t->meta.dtype), &hole), &kept);
   while (n-- > 0) {
     ln_attrs attrs = slice_attrs(dims[n], &r[dims[n]]);
     ln_value *in[2] = {part[n], v};
@@ -269,7 +269,7 @@ int vm_assign(lua_State *L) {
   vm_poll(L);
   ln_value *t = vm_check_tensor(L, 1);
   vm_where(L);
-  vm_write(L, 1, source(L, 2, t->meta.dtype));
+  vm_write(L, 1, source(L, "assign_", 2, t->meta.dtype));
   for (int i = 3; i <= lua_gettop(L); i++) vm_drop_tensor(L, i);
   lua_settop(L, 1);
   return 1;
