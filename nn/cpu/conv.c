@@ -116,9 +116,6 @@ static ln_code prepare_dnnl(const ln_cpu *cpu, step *s, bool bias, size_t *works
 }
 
 static ln_code prepare(ln_cpu *cpu, ln_call *call) {
-  if (call->in[0].meta.dtype != LN_F32 || call->in[1].meta.dtype != LN_F32)
-    return ln_fail(call->err, LN_ENOTSUP, "cpu: convolutions are computed in f32, not %s and %s",
-                   ln_dtype_name(call->in[0].meta.dtype), ln_dtype_name(call->in[1].meta.dtype));
   step *s = ln_calloc(cpu->mem, 1, sizeof *s);
   if (s == NULL) return ln_fail(call->err, LN_ENOMEM, "out of memory while preparing a convolution");
   s->g = geometry_of(call);

@@ -115,9 +115,6 @@ static void product(const job *j, tile t) {
 }
 
 ln_code ln_cpu_matmul(ln_cpu *cpu, ln_call *call) {
-  if (call->out[0].meta.dtype != LN_F32)
-    return ln_fail(call->err, LN_ENOTSUP, "cpu: matrix products are computed in f32, not %s",
-                   ln_dtype_name(call->out[0].meta.dtype));
   job j = job_of(cpu, call);
   int64_t tiles = j.batches * j.tiles_m * j.tiles_n;
   bool share = tiles > 1 && tiles * j.tile_m * j.tile_n * j.k >= 2 * TILE_WORK;
