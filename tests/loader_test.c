@@ -29,7 +29,8 @@ typedef struct scripted {
   atomic_bool held;            /* load waits while this is set */
   atomic_int entered, ahead_most, signals_open;
   atomic_size_t consumed;
-  size_t fail_at[2];           /* these items fail */
+  size_t fail_at[2];           /* these items fail, */
+  size_t slow;                 /* and this one comes late */
 } scripted;
 
 static void scripted_stem(const ln_source *self, size_t i, char *text, size_t size) {
@@ -52,7 +53,7 @@ static ln_code scripted_load(const ln_source *self, ln_mem *mem, size_t i, ln_sa
   while (atomic_load(&s->held)) usleep(1000);
   usleep((useconds_t)(i * 2654435761u % 700));
   memset(out, 0, sizeof *out);
-  if (i == s->fail_at[0]) usleep(20000); /* the other one fails first in time */
+  if (i == s->fail_at[0] || i == s->fail_at[1]) usleep(i == s->slow ? 20000 : 5000);
   if (i == s->fail_at[0] || i == s->fail_at[1]) return ln_fail(err, LN_EFORMAT, "item%zu is bad", i);
   if (ln_image_new(mem, 2, 3, &out->image, err) != LN_OK || ln_image_new(mem, 2, 3, &out->mask, err) != LN_OK) {
     ln_sample_free(mem, out);
@@ -69,7 +70,7 @@ static void scripted_init(scripted *s, ln_mem *mem, size_t count) {
   memset(s, 0, sizeof *s);
   s->base = (ln_source){.count = count, .stem = scripted_stem, .load = scripted_load, .close = scripted_close, .mem = mem};
   atomic_init(&s->base.refs, 1);
-  s->fail_at[0] = s->fail_at[1] = SIZE_MAX;
+  s->fail_at[0] = s->fail_at[1] = s->slow = SIZE_MAX;
 }
 
 static ln_loader *open_loader(ln_mem *mem, ln_source *source, const ln_loader_options *options) {
@@ -156,7 +157,8 @@ static const char *test_abandon(void) {
   return NULL;
 }
 
-static const char *test_first_failure(void) {
+/* Whichever of items 7 and 9 fails first in time. */
+static const char *test_first_failure(size_t slow) {
   const char *why = NULL;
   for (int workers = 0; workers <= 4 && why == NULL; workers++) {
     ln_mem mem = {0};
@@ -166,13 +168,14 @@ static const char *test_first_failure(void) {
     scripted_init(&s, &mem, 30);
     s.fail_at[0] = 7;
     s.fail_at[1] = 9;
+    s.slow = slow;
     ln_loader *loader = open_loader(&mem, &s.base, &(ln_loader_options){.batch_size = 3, .workers = workers});
     ln_loader_start(loader, 0, NULL);
     int batches = 0;
     ln_code code;
     while ((code = ln_loader_wait(loader, &batch, &err)) == LN_OK && batch.count > 0) {
       ln_loader_advance(loader, &batch);
-      batches++;
+      if (++batches == 2) usleep(40000); /* a long step: both have failed after it */
     }
     if (code != LN_EFORMAT || batches != 2) why = "the failure did not come up with its batch";
     else if (strcmp(err.text, "item7 is bad") != 0) why = "another failure came up than the first";
@@ -315,7 +318,8 @@ int main(void) {
   report("the threads stay a window ahead, in order, deaf to signals", test_ahead());
   report("waiting is interrupted and goes on", test_interrupt());
   report("epochs are abandoned", test_abandon());
-  report("the first failure comes up", test_first_failure());
+  report("the first failure comes up, when it is late", test_first_failure(7));
+  report("the first failure comes up, when it is early", test_first_failure(9));
   if (mkdtemp(folder) == NULL) return 1;
   write_folder();
   report("memory fails at every allocation", test_no_memory());

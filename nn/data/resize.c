@@ -87,16 +87,37 @@ static inline uint8_t clip8(int32_t sum) {
   return sum > 255 ? 255 : (uint8_t)sum;
 }
 
+static void horizontal_row(const kernel *k, const uint8_t *in, uint8_t *out, int64_t out_width) {
+  for (int64_t x = 0; x < out_width; x++) {
+    const uint8_t *pixel = in + k->first[x];
+    const int32_t *weight = k->weight + x * k->taps;
+    int32_t sum = 1 << (PRECISION - 1);
+    for (int64_t j = 0; j < k->count[x]; j++) sum += pixel[j] * weight[j];
+    out[x] = clip8(sum);
+  }
+}
+
+/* Four rows at a time share the weights and keep four sums going. */
 static void horizontal(const kernel *k, const uint8_t *in, int64_t height, int64_t width,
                        uint8_t *out, int64_t out_width) {
-  for (int64_t y = 0; y < height; y++, in += width, out += out_width)
+  int64_t y = 0;
+  for (; y + 4 <= height; y += 4, in += 4 * width, out += 4 * out_width)
     for (int64_t x = 0; x < out_width; x++) {
       const uint8_t *pixel = in + k->first[x];
       const int32_t *weight = k->weight + x * k->taps;
-      int32_t sum = 1 << (PRECISION - 1);
-      for (int64_t j = 0; j < k->count[x]; j++) sum += pixel[j] * weight[j];
-      out[x] = clip8(sum);
+      int32_t a = 1 << (PRECISION - 1), b = a, c = a, d = a;
+      for (int64_t j = 0; j < k->count[x]; j++) {
+        a += pixel[j] * weight[j];
+        b += pixel[j + width] * weight[j];
+        c += pixel[j + 2 * width] * weight[j];
+        d += pixel[j + 3 * width] * weight[j];
+      }
+      out[x] = clip8(a);
+      out[x + out_width] = clip8(b);
+      out[x + 2 * out_width] = clip8(c);
+      out[x + 3 * out_width] = clip8(d);
     }
+  for (; y < height; y++, in += width, out += out_width) horizontal_row(k, in, out, out_width);
 }
 
 /* Row by row, so that the inner loops run over neighbouring pixels. */
