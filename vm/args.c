@@ -128,8 +128,7 @@ static void wrong_attr(vm_call *call, const ln_attr_row *row, const char *expect
   vm_misuse(call->L, call->row->name, "%s: expected %s, got %s", row->name, expected, vm_kind(call->L, -1));
 }
 
-/* Reads a number, or a list of up to `room` numbers, into list; returns how many, 0 for a lone number's case
- * being told by *lone. */
+/* Reads a number (*lone) or a list of up to `room` numbers into list; returns how many. */
 static int read_list(vm_call *call, const ln_attr_row *row, double *list, int room, bool *lone) {
   lua_State *L = call->L;
   *lone = lua_type(L, -1) == LUA_TNUMBER;

@@ -29,6 +29,8 @@ typedef struct vm_tensor {
 
 /* -- state.c */
 vm_host *vm_host_of(lua_State *L);
+/* A full collection in protected mode; nothing while one is under way. */
+void vm_collect(void *host);
 /* Keeps the value on top of the stack (popped) as the error that vm_raise_stashed raises. */
 void vm_stash_error(lua_State *L, vm_host *host);
 /* Raises the stashed Lua error where there is one, else ctx->error. */

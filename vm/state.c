@@ -111,8 +111,8 @@ static int collect_protected(lua_State *L) {
 
 /* Runs inside the core, whose frames no Lua error may cross; a script's own finalizer
  * may raise one, and may enter the core again. */
-static void collect(void *argument) {
-  vm_host *host = argument;
+void vm_collect(void *host_pointer) {
+  vm_host *host = host_pointer;
   lua_State *L = host->L;
   if (L == NULL || host->collecting) return;
   host->collecting = true;
@@ -125,7 +125,7 @@ ln_code vm_open(lua_State *L, const ln_options *options, ln_error *err) {
   vm_host *host = vm_host_of(L);
   ln_ctx *ctx = ln_ctx_open(options, err);
   if (ctx == NULL) return err != NULL ? err->code : LN_ENOMEM;
-  ln_ctx_on_collect(ctx, collect, host);
+  ln_ctx_on_collect(ctx, vm_collect, host);
   host->ctx = ctx;
   vm_open_functions(host);
   return LN_OK; /* the device is opened by the first op that needs it, so scripts may still set its options */

@@ -30,19 +30,20 @@ static size_t used_bytes(const ln_ctx *ctx) {
 
 /* Lua sees a few bytes where a tensor holds megabytes. A flush collects, but leaves made
  * without one (loaded images, --eager) would pile up until memory ran out. */
-static void collect_if_grown(lua_State *L, vm_host *host) {
+static void collect_if_grown(vm_host *host) {
   const ln_ctx *ctx = host->ctx;
   if (atomic_load_explicit(&ctx->mem.live, memory_order_relaxed) < host->collect_at) return;
   size_t used = used_bytes(ctx);
   if (used < host->collect_at) return;
-  lua_gc(L, LUA_GCCOLLECT, 0);
+  vm_collect(host);
   used = used_bytes(ctx);
   host->collect_at = used + (used / 2 > COLLECT_STEP ? used / 2 : COLLECT_STEP);
 }
 
 ln_value **vm_new_tensor(lua_State *L) {
+  vm_ctx(L);
   vm_host *host = vm_host_of(L);
-  if (!host->collecting) collect_if_grown(L, host);
+  if (!host->collecting) collect_if_grown(host);
   vm_tensor *t = lua_newuserdata(L, sizeof *t);
   t->value = NULL;
   t->host = host;

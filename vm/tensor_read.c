@@ -162,7 +162,7 @@ int vm_ptr(lua_State *L) {
   }
   vm_data(L, v);
   int others = found_writable(L, 3, v) ? 2 : 1; /* the script's handle, and an anchor */
-  if (v->refs > others) lua_gc(L, LUA_GCCOLLECT, 0); /* garbage may still hold it */
+  if (v->refs > others) vm_collect(vm_host_of(L)); /* garbage may still hold it */
   check_writable(L, v, others);
   if (others == 2) return 1;
   lua_settop(L, 3);
