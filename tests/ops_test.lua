@@ -81,9 +81,9 @@ end
 local function call(name, inputs, attrs)
   local n, args = 0, {}
   for i, v in pairs(inputs) do n = math.max(n, i); args[i] = v or nil end
-  args[n + 1] = attrs
+  if next(attrs) ~= nil then n = n + 1; args[n] = attrs end
   core.seed(7)
-  return { core.ops[name](unpack(args, 1, n + 1)) }
+  return { core.ops[name](unpack(args, 1, n)) }
 end
 
 -- All results as flat lists: outputs, and cells after the commit.
@@ -128,7 +128,7 @@ local function gradients(name, k, case, device)
     if is_float(spec) and not spec.fixed then wanted[#wanted + 1] = inputs[i]; where[#where + 1] = i end
   end
   local loss = weighted(name, k, outs[1], device)
-  local grads = core.grad({ loss }, { core.tensor(1, { dtype = float_type(device) }) }, wanted)
+  local grads = { core.grad({ loss }, { core.tensor(1, { dtype = float_type(device) }) }, wanted) }
   local lists = {}
   for j, i in ipairs(where) do lists[i] = grads[j] and list_of(grads[j]) or false end
   return lists
