@@ -35,7 +35,7 @@ end
 local want = work()
 
 local function fail_each(lua, expected)
-  local failures, n, ok, result = 0, 0, false, nil
+  local failures, n, ok, result = 0, 0
   repeat
     n = n + 1
     core.grad_enabled(true)
