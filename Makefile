@@ -62,7 +62,8 @@ endif
 compile = $(say)$(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(FLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # One short line a file; V=1 shows the whole command.
-say = $(if $(V),,@echo "  $(@:$(BUILD)/%=%)"; )
+silent := $(findstring s,$(firstword -$(MAKEFLAGS)))
+say = $(if $(V),,@$(if $(silent),,echo "  $(@:$(BUILD)/%=%)"; ))
 
 # -- Sources -------------------------------------------------------------------------
 

@@ -51,8 +51,9 @@ void vm_lines_remember(const char *text); /* into the history */
 /* -- repl.c: reads, runs and echoes until the end of input. */
 void vm_prompt(lua_State *L, bool banner);
 
-/* -- sys_run.c: sys.run, a child process */
-int vm_sys_run(lua_State *L);
+/* -- sys.c, sys_run.c */
+int vm_sys_exit(lua_State *L); /* sys.exit and os.exit */
+int vm_sys_run(lua_State *L);  /* sys.run, a child process */
 
 /* -- main.c: closes everything and gives the exit status, 1 when output was lost or, under
  * LUNETTE_CHECK_LEAKS, when memory is still held. Usable inside a Lua call: nothing

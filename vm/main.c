@@ -163,7 +163,7 @@ static int run_file(lua_State *L, const arguments *a, const char *file) {
     report(L);
     return EXIT_FAILURE;
   }
-  int nargs = file == NULL ? 0 : a->argc - a->first - 1;
+  int nargs = a->first < a->argc ? a->argc - a->first - 1 : 0;
   luaL_checkstack(L, nargs + 1, "too many arguments");
   for (int i = 0; i < nargs; i++) lua_pushstring(L, a->argv[a->first + 1 + i]);
   return call(L, nargs);

@@ -81,4 +81,9 @@ void vm_open_modules(lua_State *L) {
   lua_pushcfunction(L, search);
   lua_rawseti(L, -2, 2);
   lua_pop(L, 2);
+  /* The standard one would end the process with state and context still open. */
+  lua_getglobal(L, "os");
+  lua_pushcfunction(L, vm_sys_exit);
+  lua_setfield(L, -2, "exit");
+  lua_pop(L, 1);
 }

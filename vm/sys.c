@@ -101,9 +101,11 @@ static int sys_executable(lua_State *L) {
   return 1;
 }
 
-/* Unlike os.exit it closes the state first, so that files are complete and leaks seen. */
-static int sys_exit(lua_State *L) {
-  exit(vm_finish(L, (int)luaL_optinteger(L, 1, EXIT_SUCCESS)));
+/* Closes the state first, so that files are complete and leaks seen; os.exit is this too. */
+int vm_sys_exit(lua_State *L) {
+  int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE)
+                                   : (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+  exit(vm_finish(L, status));
   return 0;
 }
 
@@ -305,7 +307,7 @@ static int sys_source(lua_State *L) {
 static const luaL_Reg functions[] = {
   { "clock", sys_clock }, { "sleep", sys_sleep }, { "isatty", sys_isatty }, { "width", sys_width },
   { "pid", sys_pid }, { "rss", sys_rss }, { "peak_rss", sys_peak_rss }, { "cores", sys_cores },
-  { "executable", sys_executable }, { "exit", sys_exit }, { "run", vm_sys_run },
+  { "executable", sys_executable }, { "exit", vm_sys_exit }, { "run", vm_sys_run },
   { "cwd", sys_cwd }, { "realpath", sys_realpath }, { "dirname", sys_dirname },
   { "basename", sys_basename }, { "exists", sys_exists }, { "mkdir", sys_mkdir }, { "list", sys_list },
   { "configure", sys_configure }, { "settings", sys_settings },

@@ -169,6 +169,14 @@ end
 
 -- -- completion
 
+local TENSOR_FIELDS = {
+  shape = true, dtype = true, device = true, requires_grad = true, grad = true, is_cell = true, T = true,
+}
+
+local function is_tensor(value)
+  return type(value) == "userdata" and debug.getmetatable(value) == debug.getregistry()["lunette.tensor"]
+end
+
 -- The value that a chain of names stands for, without calling anything: raw fields and
 -- __index tables only, so completion has no effects.
 local function field(value, name)
@@ -177,12 +185,11 @@ local function field(value, name)
       local found = rawget(value, name)
       if found ~= nil then return found end
     end
+    if value == _G and PRESET[name] then return require(PRESET[name]) end
+    if is_tensor(value) then return core.methods[name] end
     local meta = debug.getmetatable(value)
-    local index = type(meta) == "table" and rawget(meta, "__index")
-    if type(index) == "function" and value == _G and PRESET[name] then return require(PRESET[name]) end
-    if type(index) == "function" and core.is_tensor and core.is_tensor(value) then return core.methods[name] end
-    if type(index) ~= "table" then return nil end
-    value = index
+    value = type(meta) == "table" and rawget(meta, "__index")
+    if type(value) ~= "table" then return nil end
   end
 end
 
@@ -197,11 +204,13 @@ local function fields(value)
   for _ = 1, 10 do
     if type(value) == "table" then add(value) end
     if value == _G then add(PRESET) end
+    if is_tensor(value) then
+      add(core.methods)
+      add(TENSOR_FIELDS)
+    end
     local meta = debug.getmetatable(value)
-    local index = type(meta) == "table" and rawget(meta, "__index")
-    if type(index) == "function" and type(value) == "userdata" then add(core.methods) end
-    if type(index) ~= "table" then break end
-    value = index
+    value = type(meta) == "table" and rawget(meta, "__index")
+    if type(value) ~= "table" then break end
   end
   return names
 end
