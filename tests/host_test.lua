@@ -305,8 +305,9 @@ check.test("a session on a terminal, with readline where it is", function()
 end)
 
 check.test("the prompt goes on after code with -i, and after an error", function()
-  local _, out, err = shell("echo 'print(x)' | " .. lunette .. " -e 'x = 5' -i")
+  local _, out = shell("echo 'print(x)' | " .. lunette .. " -e 'x = 5' -i")
   has(out, "5\n")
+  local err
   _, out, err = shell("printf 'f()\\n_\\nprint(7)' | " .. lunette .. " -e 'function f() error(\"bad\") end' -i")
   has(err, "(command line):1: bad")
   has(out, "7\n")

@@ -222,12 +222,12 @@ function prompt.complete(line)
   local chain, start = line:match("([%w_%.:]*[%.:])([%w_]*)$")
   local asked = line:match("^%s*%?")
   if not chain then start = line:match("([%w_]*)$") end
-  local value, names = _G, nil
+  local value = _G
   for name in (chain or ""):gmatch("[%w_]+") do
     value = field(value, name)
     if value == nil then return {} end
   end
-  names = fields(value)
+  local names = fields(value)
   if not chain then
     for word in KEYWORDS:gmatch("%a+") do names[word] = true end
     if asked then
