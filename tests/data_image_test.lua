@@ -24,14 +24,14 @@ for _, image in ipairs(reference.images) do
 end
 
 check.test("resize as Pillow", function()
-  load_one("resize", files.content("resize"))
-  local list = assert(data.folder{ images = files.path("resize"), suffix = "_m" })
   for _, case in ipairs(reference.resizes) do
-    local height, width = case[1], case[2]
-    local what = height .. "x" .. width
-    local set = data.ImageMask(list, { size = { height, width }, resize = "bilinear", mask_resize = "nearest" })
+    local name, size = case[1], case[2]
+    local what = ("%s to %dx%d"):format(name, size[1], size[2])
+    assert(load_one(name, files.content(name)))
+    local list = assert(data.folder{ images = files.path(name), suffix = "_m" })
+    local set = data.ImageMask(list, { size = size, resize = "bilinear", mask_resize = "nearest" })
     local image, mask = set:get(1)
-    check.equal(image.shape, { 1, height, width })
+    check.equal(image.shape, { 1, size[1], size[2] })
     check.equal(files.crc_levels(image), case[3], what .. " bilinear")
     check.equal(files.crc_levels(mask), case[4], what .. " nearest")
   end

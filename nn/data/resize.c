@@ -161,10 +161,15 @@ static ln_code bilinear(ln_mem *mem, const uint8_t *in, int64_t height, int64_t 
                         uint8_t *out, int64_t out_height, int64_t out_width, ln_error *err) {
   if (width == out_width) return pass_vertical(mem, in, height, width, out, out_height, err);
   if (height == out_height) return pass_horizontal(mem, in, height, width, out, out_width, err);
-  uint8_t *middle = ln_alloc(mem, ln_mul((size_t)height, (size_t)out_width));
+  bool tall = height > 100 * width && out_height < height; /* Pillow shortens such an image first */
+  int64_t mid_height = tall ? out_height : height, mid_width = tall ? width : out_width;
+  uint8_t *middle = ln_alloc(mem, ln_mul((size_t)mid_height, (size_t)mid_width));
   if (middle == NULL) return ln_fail(err, LN_ENOMEM, "no memory to resize an image");
-  ln_code code = pass_horizontal(mem, in, height, width, middle, out_width, err);
-  if (code == LN_OK) code = pass_vertical(mem, middle, height, out_width, out, out_height, err);
+  ln_code code = tall ? pass_vertical(mem, in, height, width, middle, out_height, err)
+                      : pass_horizontal(mem, in, height, width, middle, out_width, err);
+  if (code == LN_OK)
+    code = tall ? pass_horizontal(mem, middle, out_height, width, out, out_width, err)
+                : pass_vertical(mem, middle, height, out_width, out, out_height, err);
   ln_free(mem, middle);
   return code;
 }

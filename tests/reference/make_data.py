@@ -88,6 +88,7 @@ def image_files():
             files["%s%d_interlaced" % (name, depth)] = png(9, 7, depth, color, interlaced=True)
     files["one_pixel"] = png(1, 1, 8, 2)
     files["resize"] = png(61, 47, 8, 0)
+    files["resize_tall"] = png(2, 301, 8, 0)
     files["jpeg_grey"] = jpeg("L", 21, 17, quality=70)
     files["jpeg_444"] = jpeg("RGB", 21, 17, quality=70, subsampling=0)
     files["jpeg_422"] = jpeg("RGB", 21, 17, quality=70, subsampling=1)
@@ -120,7 +121,10 @@ def to_tensor(pixels):
     return torch.from_numpy(pixels).to(torch.float32).div(255).numpy()
 
 
-RESIZES = [(256, 256), (128, 128), (240, 240), (64, 64), (600, 512), (47, 30), (20, 61), (47, 61), (1, 1), (2, 300)]
+RESIZES = {
+    "resize": [(256, 256), (128, 128), (240, 240), (64, 64), (600, 512), (47, 30), (20, 61), (47, 61), (1, 1), (2, 300)],
+    "resize_tall": [(100, 5), (40, 1), (400, 7)],  # Pillow takes the passes the other way round here
+}
 
 
 def write_images(out):
@@ -129,11 +133,12 @@ def write_images(out):
         pixels = grey(io.BytesIO(content))
         out.write('    { name = "%s", height = %d, width = %d, crc = 0x%08x,\n      file = "%s" },\n'
                   % (name, *pixels.shape, crc(pixels), base64.b64encode(content).decode()))
-    out.write("  },\n  -- { height, width, bilinear, nearest } of the image named resize\n  resizes = {\n")
-    pixels = grey(io.BytesIO(image_files()["resize"]))
-    for size in RESIZES:
-        out.write("    { %d, %d, 0x%08x, 0x%08x },\n"
-                  % (*size, crc(resized(pixels, size, BILINEAR)), crc(resized(pixels, size, NEAREST))))
+    out.write("  },\n  -- name of an image, { height, width }, bilinear, nearest\n  resizes = {\n")
+    for name, sizes in RESIZES.items():
+        pixels = grey(io.BytesIO(image_files()[name]))
+        for size in sizes:
+            out.write('    { "%s", { %d, %d }, 0x%08x, 0x%08x },\n'
+                      % (name, *size, crc(resized(pixels, size, BILINEAR)), crc(resized(pixels, size, NEAREST))))
     out.write("  },\n  -- every level, divided as ToTensor divides\n  to_tensor = 0x%08x,\n"
               % crc(to_tensor(np.arange(256, dtype=np.uint8))))
 
