@@ -200,7 +200,7 @@ local function merge(a, b, what)
   if type(a) == "number" then
     if a == b or (a ~= a and b ~= b) then return a end
     local k = a / BATCHES[1]
-    args.check(k * BATCHES[2] == b, "[trace] %s is %g for batches of %d and %g for %d: not a multiple of the batch size",
+    args.check(k * BATCHES[2] == b, "[trace] %s is %g for batches of %d and %g for %d: no multiple of the batch size",
       what, a, BATCHES[1], b, BATCHES[2])
     return { batch = k }
   elseif type(a) == "table" then
