@@ -7,7 +7,6 @@
 #include "internal.h"
 
 enum { POOL_FLUSHES = 4 }; /* a buffer unused for so many flushes goes back */
-static const size_t FRESH_BYTES = (size_t)64 << 20;
 
 static ln_buffer *pool_take(ln_ctx *ctx, ln_device device, size_t bytes) {
   for (ln_buffer **link = &ctx->pool; *link != NULL; link = &(*link)->next) {
@@ -31,21 +30,9 @@ static ln_buffer *buffer_alloc(ln_ctx *ctx, ln_device device, size_t bytes) {
   return NULL;
 }
 
-/* A script's garbage looks small to its collector, so it must be told: once as many fresh
- * bytes as are live otherwise (but at least FRESH_BYTES) were handed out, it collects. */
-static void maybe_collect(ln_ctx *ctx, size_t bytes) {
-  if (ctx->collect == NULL || ctx->flushing) return;
-  ctx->fresh_bytes += bytes;
-  size_t live = atomic_load(&ctx->mem.live);
-  if (ctx->fresh_bytes < FRESH_BYTES || 2 * ctx->fresh_bytes < live) return;
-  ctx->fresh_bytes = 0;
-  ctx->collect(ctx->host);
-}
-
 ln_code ln_buffer_new(ln_ctx *ctx, ln_device device, size_t bytes, ln_buffer **out) {
   ln_code code = ln_device_open(ctx, device);
   if (code != LN_OK) return code;
-  maybe_collect(ctx, bytes);
   *out = pool_take(ctx, device, bytes);
   if (*out == NULL) *out = buffer_alloc(ctx, device, bytes);
   if (*out == NULL) {

@@ -111,7 +111,6 @@ struct ln_ctx {
   struct ln_plan_cache *plans;
   void *arena[LN_DEVICE_COUNT];
   size_t arena_bytes[LN_DEVICE_COUNT];
-  size_t fresh_bytes;          /* handed out since the host last collected */
   ln_buffer *pool;             /* free buffers, most recently used first */
   struct ln_failure *spare_failure;
   ln_value *garbage;           /* values being freed: a list, so that long tapes need no deep stack */

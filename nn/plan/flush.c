@@ -61,7 +61,6 @@ static void let_go(ln_ctx *ctx, ln_node *n) {
 ln_code ln_flush(ln_ctx *ctx) {
   if (ctx->npending == 0 || ctx->flushing) return LN_OK;
   if (ctx->collect != NULL && !ctx->options.eager) ctx->collect(ctx->host);
-  ctx->fresh_bytes = 0;
   ctx->flushing = true;
   ln_code code = compute(ctx);
   ln_error error = ctx->error;
