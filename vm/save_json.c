@@ -101,7 +101,7 @@ static void new_line(writer *w, int depth) {
 
 /* Before member number i. */
 static void separate(writer *w, size_t i, int depth) {
-  if (i > 0) ln_text_add(w->text, w->indent > 0 ? "," : ", ");
+  if (i > 0) ln_text_add(w->text, ",");
   new_line(w, depth);
 }
 
@@ -171,7 +171,7 @@ static void write_object(writer *w, size_t count, int depth) {
   for (size_t i = 0; i < count; i++) {
     separate(w, i, depth);
     write_string(w, keys[i].name, keys[i].length);
-    ln_text_add(w->text, ": ");
+    ln_text_add(w->text, w->indent > 0 ? ": " : ":");
     lua_pushlstring(L, keys[i].name, keys[i].length);
     lua_rawget(L, -3);
     write_value(w, depth);
@@ -261,9 +261,9 @@ int vm_save_json(lua_State *L) {
 
 /* -- reading */
 
-static void push_json(lua_State *L, const json_t *value, int null, int depth);
+static void push_json(lua_State *L, const json_t *value, int null);
 
-static void push_object(lua_State *L, const json_t *object, int null, int depth) {
+static void push_object(lua_State *L, const json_t *object, int null) {
   const char *name;
   json_t *member;
   lua_createtable(L, 0, (int)json_object_size(object));
@@ -271,16 +271,16 @@ static void push_object(lua_State *L, const json_t *object, int null, int depth)
   json_object_foreach((json_t *)(uintptr_t)object, name, member) {
     if (json_is_null(member) && lua_isnil(L, null)) continue;
     lua_pushstring(L, name);
-    push_json(L, member, null, depth);
+    push_json(L, member, null);
     lua_rawset(L, -3);
   }
 }
 
-static void push_array(lua_State *L, const json_t *array, int null, int depth) {
+static void push_array(lua_State *L, const json_t *array, int null) {
   size_t count = json_array_size(array);
   lua_createtable(L, (int)count, 0);
   for (size_t i = 0; i < count; i++) {
-    push_json(L, json_array_get(array, i), null, depth);
+    push_json(L, json_array_get(array, i), null);
     lua_rawseti(L, -2, (int)i + 1);
   }
   if (count == 0) {
@@ -289,33 +289,29 @@ static void push_array(lua_State *L, const json_t *array, int null, int depth) {
   }
 }
 
-static int depth_of(const json_t *value, int depth) {
-  int deepest = depth;
+/* Whether value nests at most `room` lists and objects. */
+static bool fits(const json_t *value, int room) {
   size_t i;
   const char *name;
   json_t *member;
-  if (depth > MAX_DEPTH) return depth;
-  if (json_is_array(value)) {
-    json_array_foreach(value, i, member) {
-      int below = depth_of(member, depth + 1);
-      if (below > deepest) deepest = below;
-    }
-  } else if (json_is_object(value)) {
-    json_object_foreach((json_t *)(uintptr_t)value, name, member) {
-      int below = depth_of(member, depth + 1);
-      if (below > deepest) deepest = below;
-    }
+  if (!json_is_array(value) && !json_is_object(value)) return true;
+  if (room == 0) return false;
+  json_array_foreach(value, i, member) {
+    if (!fits(member, room - 1)) return false;
   }
-  return deepest;
+  json_object_foreach((json_t *)(uintptr_t)value, name, member) {
+    if (!fits(member, room - 1)) return false;
+  }
+  return true;
 }
 
 /* `null` is the stack index of what stands for null; nil there leaves members of objects
  * out, and gives save.null elsewhere, since a list has no holes. */
-static void push_json(lua_State *L, const json_t *value, int null, int depth) {
+static void push_json(lua_State *L, const json_t *value, int null) {
   luaL_checkstack(L, 10, "json: nested too deep");
   switch (json_typeof(value)) {
-    case JSON_OBJECT: push_object(L, value, null, depth + 1); break;
-    case JSON_ARRAY: push_array(L, value, null, depth + 1); break;
+    case JSON_OBJECT: push_object(L, value, null); break;
+    case JSON_ARRAY: push_array(L, value, null); break;
     case JSON_STRING: lua_pushlstring(L, json_string_value(value), json_string_length(value)); break;
     case JSON_INTEGER: lua_pushnumber(L, (double)json_integer_value(value)); break;
     case JSON_REAL: lua_pushnumber(L, json_real_value(value)); break;
@@ -357,11 +353,11 @@ int vm_save_parse_json(lua_State *L) {
     ln_fail(&err, LN_EFORMAT, "JSON: line %d, column %d: %s", parse.line, parse.column, parse.text);
     return vm_fail(L, &err);
   }
-  if (depth_of(*slot, 0) > MAX_DEPTH) {
+  if (!fits(*slot, MAX_DEPTH)) {
     ln_fail(&err, LN_EFORMAT, "JSON: nested deeper than %d", MAX_DEPTH);
     return vm_fail(L, &err);
   }
-  push_json(L, *slot, 2, 0);
+  push_json(L, *slot, 2);
   json_decref(*slot);
   *slot = NULL;
   return 1;
