@@ -148,21 +148,21 @@ deps:
 fresh = $(if $(missing),$(MAKE) deps &&) $(MAKE)
 
 demo:
-	@$(fresh) run-demo
+	+@$(fresh) run-demo
 run-demo: $(BUILD)/lunette
 	$(BUILD)/lunette scripts/gpt4/main.lua $(DEMO_OPTIONS)
 
 test:
-	@$(fresh) run-tests
+	+@$(fresh) run-tests
 run-tests: $(BUILD)/lunette $(c_tests)
 	@LUNETTE=$(BUILD)/lunette tests/run $(TESTS)
 
 test-long:
-	@LUNETTE_TEST_LONG=1 $(fresh) run-tests
+	+@LUNETTE_TEST_LONG=1 $(fresh) run-tests
 
 # Leaks are counted by Lunette's own allocator; LeakSanitizer would report the libraries'.
 test-asan:
-	@ASAN_OPTIONS=detect_leaks=0 $(fresh) BUILD=build/asan SANITIZE=1 run-tests
+	+@ASAN_OPTIONS=detect_leaks=0 $(fresh) BUILD=build/asan SANITIZE=1 run-tests
 
 bench: all
 	@bench/run
