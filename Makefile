@@ -23,7 +23,10 @@ export PKG_CONFIG
 
 DEMO_OPTIONS ?= --out runs/demo --phantom brain:70 --size 64 --batch 4 --epochs 4 --lr 1e-3
 
-MAKEFLAGS += --jobs=$(JOBS) --no-builtin-rules
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += --jobs=$(JOBS)
+endif
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := all
 
