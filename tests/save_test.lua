@@ -278,7 +278,6 @@ ffi.cdef [[
   struct lunette_test_rlimit { unsigned long soft, hard; };
   int getrlimit(int what, struct lunette_test_rlimit *limit);
   int setrlimit(int what, const struct lunette_test_rlimit *limit);
-  int setenv(const char *name, const char *value, int overwrite);
 ]]
 local FSIZE, XFSZ = 1, 25
 

@@ -298,7 +298,7 @@ static void add_labels(ln_text *script, const ln_sample *samples, size_t count, 
   ln_text_add(script, "set %ctics noenhanced scale 0.3 (", axis);
   for (size_t i = 0; i < count; i++) {
     if (i > 0) ln_text_add(script, ", ");
-    ln_gnuplot_quote(script, samples[i].label != NULL ? samples[i].label : "");
+    ln_gnuplot_quote_tick(script, samples[i].label != NULL ? samples[i].label : "");
     ln_text_add(script, " %zu", i + 1);
   }
   ln_text_add(script, ")%s\n", axis == 'x' && count > 6 ? " rotate by -40" : "");

@@ -26,19 +26,17 @@ static cell cell_of(const ln_frame_style *style, int rows, int columns, int i, b
   return c;
 }
 
+/* gnuplot draws nothing of a picture one pixel wide or high, so such a pixel is halved. */
+static int halves(int size) { return size == 1 ? 2 : 1; }
+
 static void add_pixels(ln_text *script, const ln_panel *p) {
-  size_t count = (size_t)p->width * (size_t)p->height;
-  if (p->channels == 3) {
-    ln_text_bytes(script, p->pixels, count * 3);
-    return;
-  }
-  unsigned char rgb[3 * 256];
-  for (size_t i = 0; i < count;) {
-    size_t n = 0;
-    for (; n < 256 && i < count; n++, i++) {
-      rgb[3 * n] = rgb[3 * n + 1] = rgb[3 * n + 2] = p->pixels[i];
+  for (int row = 0; row < p->height * halves(p->height); row++) {
+    const uint8_t *from = p->pixels + (size_t)(row / halves(p->height)) * (size_t)(p->width * p->channels);
+    for (int column = 0; column < p->width * halves(p->width); column++) {
+      const uint8_t *at = from + column / halves(p->width) * p->channels;
+      unsigned char rgb[3] = {at[0], at[p->channels == 3 ? 1 : 0], at[p->channels == 3 ? 2 : 0]};
+      ln_text_bytes(script, rgb, 3);
     }
-    ln_text_bytes(script, rgb, 3 * n);
   }
 }
 
@@ -83,8 +81,10 @@ static void add_panel(ln_text *script, const ln_panel *p, cell c, bool axes) {
   }
   /* Pixel centres are whole numbers; row 0 is at the top. */
   ln_text_add(script, "set xrange [-0.5:%d.5]\nset yrange [%d.5:-0.5]\n", p->width - 1, p->height - 1);
-  ln_text_add(script, "plot '-' binary array=(%d,%d) format='%%uchar%%uchar%%uchar' with rgbimage\n",
-              p->width, p->height);
+  int nx = halves(p->width), ny = halves(p->height);
+  ln_text_add(script, "plot '-' binary array=(%d,%d) dx=%g dy=%g origin=(%g,%g) ", p->width * nx,
+              p->height * ny, 1.0 / nx, 1.0 / ny, nx == 2 ? -0.25 : 0.0, ny == 2 ? -0.25 : 0.0);
+  ln_text_add(script, "format='%%uchar%%uchar%%uchar' with rgbimage\n");
   add_pixels(script, p);
 }
 

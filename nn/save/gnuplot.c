@@ -53,14 +53,19 @@ ln_code ln_gnuplot_terminal(ln_text *script, const char *path, int width, int he
   return LN_OK;
 }
 
-void ln_gnuplot_quote(ln_text *script, const char *text) {
+/* Doubles each character of `doubled`. */
+static void quote(ln_text *script, const char *text, const char *doubled) {
   ln_text_bytes(script, "'", 1);
   for (const char *c = text; *c != '\0'; c++) {
-    if (*c == '\'') ln_text_bytes(script, "'", 1);
+    if (strchr(doubled, *c) != NULL) ln_text_bytes(script, c, 1);
     ln_text_bytes(script, (unsigned char)*c < 32 || *c == 127 ? " " : c, 1);
   }
   ln_text_bytes(script, "'", 1);
 }
+
+void ln_gnuplot_quote(ln_text *script, const char *text) { quote(script, text, "'"); }
+
+void ln_gnuplot_quote_tick(ln_text *script, const char *text) { quote(script, text, "'%"); }
 
 static long now_ms(void) {
   struct timespec t;

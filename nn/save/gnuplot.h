@@ -14,6 +14,8 @@ ln_code ln_gnuplot_terminal(ln_text *script, const char *path, int width, int he
 /* Adds text as a gnuplot string. Only single-quoted ones are safe: back-ticks in double
  * quotes run a shell command. Control characters become spaces. */
 void ln_gnuplot_quote(ln_text *script, const char *text);
+/* The same for a tick's label, where gnuplot takes % for a number format. */
+void ln_gnuplot_quote_tick(ln_text *script, const char *text);
 
 /* Feeds the script to gnuplot and stores what it draws at path, atomically. A missing
  * gnuplot is LN_ENODEV and names the package; a script that fails, a picture cut short and
