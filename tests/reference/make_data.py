@@ -5,8 +5,8 @@
 Needs pillow<13, numpy, scikit-learn and torch. Small image files of every kind are made
 here and stored as base64 with the CRC-32 of what Pillow makes of them; splits are stored
 as the CRC-32 of their indices (as decimal text joined by spaces, counted from 0). DATA is
-a folder of real data sets; for those only CRCs are stored, for the first file and every
-tenth, and for all.
+a folder of real data sets; for those only CRCs are stored, for every 25th file and
+for all.
 """
 import base64, io, os, struct, sys, warnings, zlib
 
@@ -208,8 +208,8 @@ def write_sets(out, root):
               % ", ".join("{ %d, %d }" % s for s in SIZES))
     for images, masks, suffix in SETS:
         pairs = list(find_pairs(root, images, masks, suffix))
-        out.write('    { images = "%s", masks = "%s", suffix = "%s", count = %d,\n      tenth = { %s },\n      all = { %s } },\n'
-                  % (images, masks, suffix, len(pairs), set_crc(pairs[::10]), set_crc(pairs)))
+        out.write('    { images = "%s", masks = "%s", suffix = "%s", count = %d,\n      some = { %s },\n      all = { %s } },\n'
+                  % (images, masks, suffix, len(pairs), set_crc(pairs[::25]), set_crc(pairs)))
     out.write("  },\n")
 
 
