@@ -357,5 +357,38 @@ check.test("a Lua table is a data set", function()
   check.equal(loader:stems(), { tostring(order[7]) })
 end)
 
+check.test("memory fails at every allocation of ours", function()
+  local folder = files.pairs("memory", 3, { "rgb8", "palette4", "grey8" })
+  local function run()
+    local list = data.folder{ images = folder, suffix = "_seg" }
+    local loader = data.DataLoader(data.ImageMask(list, { size = 10 }), { batch_size = 2, workers = 1, shuffle = true })
+    local count = 0
+    for images in loader do count = count + images.shape[1] end
+    local image = data.ImageMask(list):get(2)
+    return count == 3 and image and list:load(1)
+  end
+  check.truthy(run())
+  local failures = 0
+  for round = 1, 2 do -- the first also interns the places that errors come from
+    for n = 1, 1000 do
+      collectgarbage()
+      collectgarbage()
+      local before = core.mem().live
+      core.fail_at(n)
+      local ok, result = pcall(run)
+      if core.fail_at(0) then break end -- beyond the last allocation
+      if not (ok and result) then -- some are made good by giving memory back
+        failures = failures + 1
+        check.truthy(ok or result.code == "LN_ENOMEM", tostring(result))
+      end
+      result = nil
+      collectgarbage()
+      collectgarbage()
+      if round == 2 then check.equal(core.mem().live, before, "bytes live after failure " .. n) end
+    end
+  end
+  check.truthy(failures > 120, "failures: " .. failures)
+end)
+
 files.remove_all()
 check.done()
