@@ -18,8 +18,6 @@ struct ln_dataset {
 
 static const char *const target_names[LN_TARGET_COUNT] = {"fraction", "half", "any", "class"};
 
-const char *ln_target_name(ln_target target) { return target_names[target]; }
-
 ln_code ln_target_named(const char *name, ln_target *target, ln_error *err) {
   for (int i = 0; i < LN_TARGET_COUNT; i++)
     if (strcmp(name, target_names[i]) == 0) return *target = (ln_target)i, LN_OK;

@@ -16,7 +16,7 @@ typedef enum ln_target {
   LN_TARGET_COUNT
 } ln_target;
 
-const char *ln_target_name(ln_target target); /* "fraction" */
+/* By its name, "fraction" and so on. */
 ln_code ln_target_named(const char *name, ln_target *target, ln_error *err);
 
 typedef struct ln_dataset_options {

@@ -2,8 +2,8 @@
  *
  * Bilinear is a triangle filter whose support grows with the shrink factor. Weights are
  * computed in double, normalised, and rounded to 22 fractional bits; a horizontal pass
- * makes 8-bit rows (rounded half up), a vertical pass the result; a pass that would not
- * change the size is skipped. Every rounding here is Pillow's: the paper's networks were
+ * makes 8-bit rows (rounded half up), a vertical pass the result (the other way round where
+ * a very tall image is shortened); a pass that would not change the size is skipped. Every rounding here is Pillow's: the paper's networks were
  * trained on exactly these bytes, and the masks' grey borders decide some of their scores.
  */
 #include "resize.h"
@@ -16,8 +16,6 @@
 enum { PRECISION = 22 };
 
 static const char *const filter_names[LN_FILTER_COUNT] = {"nearest", "bilinear"};
-
-const char *ln_filter_name(ln_filter filter) { return filter_names[filter]; }
 
 ln_code ln_filter_named(const char *name, ln_filter *filter, ln_error *err) {
   for (int i = 0; i < LN_FILTER_COUNT; i++)

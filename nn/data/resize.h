@@ -11,8 +11,7 @@ typedef enum ln_filter {
   LN_FILTER_COUNT
 } ln_filter;
 
-/* "nearest", "bilinear", and back. */
-const char *ln_filter_name(ln_filter filter);
+/* By its name, "nearest" or "bilinear". */
 ln_code ln_filter_named(const char *name, ln_filter *filter, ln_error *err);
 
 /* in is height x width, out is out_height x out_width, caller owned, not overlapping. */
