@@ -68,14 +68,23 @@ local function set_geometry(self, who, space, kernel, o)
   check_channels(self, who)
 end
 
--- Padding with other values than zeros, as F.pad's pairs from the last dim on.
+-- Padding with other values than zeros: F.pad's pairs, from the last dim on.
 local function padded(self, x)
-  local pairs_ = {}
-  for i = #self.padding, 1, -1 do
-    pairs_[#pairs_ + 1] = self.padding[i]
-    pairs_[#pairs_ + 1] = self.padding[i]
+  local sizes = {}
+  for i = #self.kernel_size, 1, -1 do
+    local before, after
+    if self.padding == "same" then
+      local total = self.dilation[i] * (self.kernel_size[i] - 1)
+      before = math.floor(total / 2)
+      after = total - before
+    else
+      before = self.padding == "valid" and 0 or self.padding[i]
+      after = before
+    end
+    sizes[#sizes + 1] = before
+    sizes[#sizes + 1] = after
   end
-  return F.pad(x, pairs_, self.padding_mode)
+  return F.pad(x, sizes, self.padding_mode)
 end
 
 local function define_conv(space)
@@ -101,7 +110,6 @@ local function define_conv(space)
     self.padding = text and o.padding or args.tuple(name, "padding", o.padding, space)
     self.padding_mode = o.padding_mode
     local other = o.padding_mode ~= "zeros"
-    args.check(not (other and text), "[%s] padding_mode '%s' wants numbers as padding", name, o.padding_mode)
     args.check(not other or o.padding_mode == "reflect" or o.padding_mode == "replicate",
       "[%s] padding_mode must be zeros, reflect or replicate, got '%s'", name, tostring(o.padding_mode))
     make_parameters(self, { out_channels, in_channels / o.groups, unpack(self.kernel_size) }, o.bias and out_channels)

@@ -84,46 +84,22 @@ local function assign(self, name, value)
   end
 end
 
--- The calls under way and the layer names pushed for them. Only the outermost call is
--- protected: it takes the names off again when an error passes through.
-local depth, pushed = 0, 0
+-- A layer's name is on the core's path while it runs, so that an error says which layer it
+-- was; every call is protected, so that the path is right again wherever the error is caught.
 
-local function unwind(to_depth, to_pushed)
-  depth = to_depth
-  while pushed > to_pushed do
-    core.pop_layer()
-    pushed = pushed - 1
-  end
-end
-
-local function leave(self, to_depth, to_pushed, ...)
+local function leave(self, ok, ...)
+  if rawget(self, "_name") then core.pop_layer() end
+  if not ok then error((...), 0) end
   local hook = rawget(self, "_hook")
   if hook then hook(self, "leave", ...) end
-  unwind(to_depth, to_pushed)
   return ...
 end
 
-local function run(self, ...)
-  local name, hook = rawget(self, "_name"), rawget(self, "_hook")
-  local to_depth, to_pushed = depth, pushed
-  depth = depth + 1
-  if name then
-    core.push_layer(name)
-    pushed = pushed + 1
-  end
-  if hook then hook(self, "enter", ...) end
-  return leave(self, to_depth, to_pushed, self:forward(...))
-end
-
-local function restored(ok, ...)
-  if ok then return ... end
-  unwind(0, 0)
-  error((...), 0)
-end
-
 local function call(self, ...)
-  if depth > 0 then return run(self, ...) end
-  return restored(pcall(run, self, ...))
+  local name, hook = rawget(self, "_name"), rawget(self, "_hook")
+  if hook then hook(self, "enter", ...) end
+  if name then core.push_layer(name) end
+  return leave(self, pcall(self.forward, self, ...))
 end
 
 local function construct(class, ...)

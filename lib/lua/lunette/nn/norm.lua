@@ -59,9 +59,9 @@ local function define_batch(space)
   end
 
   function class:extra_repr()
-    return ("%d, eps=%s, momentum=%s, affine=%s, track_running_stats=%s"):format(self.num_features,
+    return ("%d, eps=%s, momentum=%s, affine=%s, bias=%s, track_running_stats=%s"):format(self.num_features,
       number_text(self.eps), self.momentum == "cumulative" and "None" or number_text(self.momentum),
-      python(self.affine), python(self.track_running_stats))
+      python(self.affine), python(self.bias), python(self.track_running_stats))
   end
 end
 
@@ -86,8 +86,8 @@ local function define_instance(space)
   end
 
   function class:extra_repr()
-    return ("%d, eps=%s, momentum=0.1, affine=%s, track_running_stats=False"):format(self.num_features,
-      number_text(self.eps), python(self.affine))
+    return ("%d, eps=%s, momentum=0.1, affine=%s, bias=%s, track_running_stats=False"):format(self.num_features,
+      number_text(self.eps), python(self.affine), python(self.bias))
   end
 end
 
@@ -111,8 +111,8 @@ end
 function nn.GroupNorm:forward(x) return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps) end
 
 function nn.GroupNorm:extra_repr()
-  return ("%d, %d, eps=%s, affine=%s"):format(self.num_groups, self.num_channels, number_text(self.eps),
-    python(self.affine))
+  return ("%d, %d, eps=%s, affine=%s, bias=%s"):format(self.num_groups, self.num_channels, number_text(self.eps),
+    python(self.affine), python(self.bias))
 end
 
 docs("nn.LayerNorm", "LayerNorm(normalized_shape, {eps=1e-5, affine=true, bias=true}): over the last dims, whose"
@@ -133,7 +133,8 @@ function nn.LayerNorm:forward(x) return F.layer_norm(x, self.normalized_shape, s
 
 function nn.LayerNorm:extra_repr()
   local shape = table.concat(self.normalized_shape, ", ") .. (#self.normalized_shape == 1 and "," or "")
-  return ("(%s), eps=%s, elementwise_affine=%s"):format(shape, number_text(self.eps), python(self.affine))
+  return ("(%s), eps=%s, elementwise_affine=%s, bias=%s"):format(shape, number_text(self.eps), python(self.affine),
+    python(self.bias))
 end
 
 return nn
