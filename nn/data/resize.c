@@ -3,8 +3,9 @@
  * Bilinear is a triangle filter whose support grows with the shrink factor. Weights are
  * computed in double, normalised, and rounded to 22 fractional bits; a horizontal pass
  * makes 8-bit rows (rounded half up), a vertical pass the result (the other way round where
- * a very tall image is shortened); a pass that would not change the size is skipped. Every rounding here is Pillow's: the paper's networks were
- * trained on exactly these bytes, and the masks' grey borders decide some of their scores.
+ * a very tall image is shortened); a pass that would not change the size is skipped.
+ * Every rounding here is Pillow's: the paper's networks were trained on exactly these
+ * bytes, and the masks' grey borders decide some of their scores.
  */
 #include "resize.h"
 
