@@ -159,13 +159,12 @@ static void add_curve(ln_text *script, const ln_series *s, size_t i) {
   }
 }
 
-/* A curve of one point would be invisible; it is drawn as a dot. */
-static bool is_drawable(const ln_series *s, size_t *finite) {
-  *finite = 0;
+static size_t finite_points(const ln_series *s) {
+  size_t n = 0;
   for (size_t k = 0; k < s->count; k++) {
-    *finite += isfinite(s->y[k]) && (s->x == NULL || isfinite(s->x[k]));
+    n += isfinite(s->y[k]) && (s->x == NULL || isfinite(s->x[k]));
   }
-  return *finite > 0;
+  return n;
 }
 
 static void add_lines(ln_text *script, const ln_frame_style *style, const ln_series *series,
@@ -181,9 +180,8 @@ static void add_lines(ln_text *script, const ln_frame_style *style, const ln_ser
   set_range(script, "x", style->xrange, x, style->logx);
   set_range(script, "y", style->yrange, y, style->logy);
   for (size_t i = 0; i < count; i++) {
-    size_t finite;
     ln_text_add(script, "$data%zu << EOD\n", i);
-    if (is_drawable(&series[i], &finite)) {
+    if (finite_points(&series[i]) > 0) {
       add_points(script, &series[i]);
     } else {
       ln_text_add(script, "NaN NaN\n");
@@ -191,9 +189,8 @@ static void add_lines(ln_text *script, const ln_frame_style *style, const ln_ser
     ln_text_add(script, "EOD\n");
   }
   for (size_t i = 0; i < count; i++) {
-    size_t finite;
     ln_series s = series[i];
-    if (is_drawable(&s, &finite) && finite == 1) s.points = true;
+    if (finite_points(&s) == 1) s.points = true; /* a line of one point is invisible */
     add_curve(script, &s, i);
   }
   if (count == 0) ln_text_add(script, "plot NaN notitle");

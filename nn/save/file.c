@@ -74,7 +74,7 @@ static ln_code open_target(ln_file *f, ln_error *err) {
   }
   ln_code code = open_temporary(f, err);
   /* The new file takes over the old one's permissions, as far as the system lets it. */
-  if (code == LN_OK && there && fchmod(f->fd, st.st_mode & 07777) != 0) errno = 0;
+  if (code == LN_OK && there) (void)!fchmod(f->fd, st.st_mode & 07777);
   return code;
 }
 
