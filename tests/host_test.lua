@@ -297,7 +297,7 @@ check.test("a session without a terminal", function()
 end)
 
 check.test("a session on a terminal, with readline where it is", function()
-  if run { "sh", "-c", "command -v script" } ~= 0 then check.skip("no program 'script'") end
+  if shell "script -qefc true /dev/null" ~= 0 then check.skip("no program 'script' or no pseudo-terminals") end
   local status, out, err = type_in(session)
   check.equal(status, 0)
   check_session(out, out .. err)
