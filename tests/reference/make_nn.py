@@ -45,6 +45,7 @@ LAYERS = [
     ("conv2d_groups_nobias", nn.Conv2d(4, 6, 3, groups=2, bias=False), (2, 4, 7, 5)),
     ("conv2d_same", nn.Conv2d(2, 3, 4, padding="same"), (2, 2, 6, 7)),
     ("conv2d_reflect", nn.Conv2d(2, 3, 3, padding=(2, 1), padding_mode="reflect"), (1, 2, 6, 5)),
+    ("conv2d_same_reflect", nn.Conv2d(2, 3, (4, 3), padding="same", padding_mode="reflect"), (1, 2, 6, 5)),
     ("conv3d", nn.Conv3d(2, 3, 3, padding=1), (1, 2, 4, 5, 3)),
     ("convt1d", nn.ConvTranspose1d(3, 2, 4, stride=3), (2, 3, 5)),
     ("convt2d", nn.ConvTranspose2d(4, 3, 2, stride=2), (2, 4, 3, 5)),

@@ -30,6 +30,12 @@ return {
     ["g.weight"] = { shape = "3x2x3x3", dot = -11.60011626, mass = 86.59831837 },
     ["g.bias"] = { shape = "3", dot = 4.318065524, mass = 9.938713193 },
   },
+  conv2d_same_reflect = {
+    y = { shape = "1x3x6x5", dot = -10.33266792, mass = 63.10744847 },
+    gx = { shape = "1x2x6x5", dot = 7.792719212, mass = 50.42831201 },
+    ["g.weight"] = { shape = "3x2x4x3", dot = 13.44006042, mass = 124.0398781 },
+    ["g.bias"] = { shape = "3", dot = 10.20980263, mass = 10.20980263 },
+  },
   conv3d = {
     y = { shape = "1x3x4x5x3", dot = 10.47964345, mass = 141.5192393 },
     gx = { shape = "1x2x4x5x3", dot = 4.17121608, mass = 115.3189186 },

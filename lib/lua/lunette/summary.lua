@@ -46,17 +46,19 @@ local function count_macs(info)
   end
 end
 
--- Containers that have no forward of their own stand before the first of their layers that runs.
+-- Containers that have no forward of their own stand before the first of their layers that
+-- runs, and again when other layers came in between: as in torchinfo it is then one row in two
+-- places, "(recursive)" in both.
 local function add_container(rows, state, module, depth)
-  local info = describe(module, depth)
+  local info = state.containers[module] or describe(module, depth)
   info.repeated = state.seen[module]
-  state.seen[module] = true
+  state.containers[module], state.seen[module] = info, true
   rows[#rows + 1] = info
 end
 
 -- Sets the hooks that collect a row for every layer that runs; returns the rows and a function that removes them.
 local function observe(net)
-  local rows, state, parents, depths = {}, { seen = {}, shown = {} }, {}, {}
+  local rows, state, parents, depths = {}, { seen = {}, shown = {}, containers = {} }, {}, {}
   local open = {}
   local function note(module, depth)
     depths[module] = depth
@@ -192,9 +194,12 @@ end
 
 local function table_text(rows, deepest)
   local width, numbers, titles = 40, {}, {}
-  for i, row in ipairs(rows) do
+  for _, row in ipairs(rows) do
     numbers[row.depth] = (numbers[row.depth] or 0) + 1
-    titles[i] = row.depth == 0 and row.name or ("%s: %d-%d"):format(row.name, row.depth, numbers[row.depth])
+    row.number = numbers[row.depth]
+  end
+  for i, row in ipairs(rows) do
+    titles[i] = row.depth == 0 and row.name or ("%s: %d-%d"):format(row.name, row.depth, row.number)
     width = math.max(width, math.ceil((#titles[i] + row.depth * 5 + 1) / 5) * 5)
   end
   local lines = {}

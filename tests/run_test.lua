@@ -1,0 +1,175 @@
+-- A paper run from start to end on a tiny network: files, journal, stopping and going on.
+local check = dofile("tests/check.lua")
+local save = require "lunette.save"
+local sys = require "lunette.sys"
+local lt = require "lunette"
+
+local folder = os.tmpname()
+os.remove(folder)
+assert(sys.mkdir(folder))
+
+local script = folder .. "/main.lua"
+assert(save.write(script, [[
+local nn, optim, data = require "lunette.nn", require "lunette.optim", require "lunette.data"
+local metrics, run = require "lunette.metrics", require "lunette.run"
+local paper = run.start { id = "tiny", epochs = 3, batch = 4, size = 16, lr = 1e-2 }
+local o = paper.options
+local pairs = paper:pairs()
+local set = data.ImageMask(pairs, { size = o.size })
+local train, rest = paper:train_test_split(#pairs, { test_size = 0.25, random_state = 42 })
+local loader = paper:loader(data.Subset(set, train), { shuffle = true })
+local other = paper:loader(data.Subset(set, rest))
+local model = nn.Sequential(nn.Conv2d(1, 4, 3, { padding = 1 }), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.2),
+  nn.Conv2d(4, 1, 1))
+paper:summary(model, { 1, 1, o.size, o.size })
+local criterion, optimizer = nn.BCEWithLogitsLoss(), optim.Adam(model:parameters(), { lr = o.lr })
+for epoch in paper:epochs(model, optimizer) do
+  if os.getenv("STOP_IN") == tostring(epoch) then error("stopped") end
+  model:train()
+  local total = 0
+  for images, masks in loader do
+    optimizer:zero_grad()
+    local loss = criterion(model(images), masks)
+    loss:backward()
+    optimizer:step()
+    total = total + loss:item()
+    paper:log_step(loss:item())
+  end
+  model:eval()
+  local scores = {}
+  for images, masks in other do scores[#scores + 1] = metrics.dice(model(images), masks, { threshold = 0 }):item() end
+  paper:log_epoch { train_loss = total / loader:batches(), val_loss = 0, val_dice = scores }
+  paper:xlsx("dice.xlsx", paper.val_dice)
+end
+paper:log_test { 0.5, 0.25 }
+paper:save("state.safetensors", model:state_dict())
+paper:finish()
+]]))
+
+local stop_in = "" -- the epoch in which the script breaks off
+
+local function lunette(out, ...)
+  local words = { sys.executable(), script, "--out", folder .. "/" .. out, "--phantom", "glottis:24", "--threads", "1",
+    ... }
+  local result = assert(sys.run(words, {
+    stdout = folder .. "/stdout", stderr = folder .. "/stderr",
+    env = { LUNETTE_CHECK_LEAKS = "0", STOP_IN = stop_in },
+  }))
+  return result.status, assert(save.read(folder .. "/stdout")), assert(save.read(folder .. "/stderr"))
+end
+
+local function last_line(text) return text:match("([^\n]*)\n$") end
+
+-- The journal without its times.
+local function journal(out)
+  local lines = {}
+  for line in assert(save.read(folder .. "/" .. out .. "/metrics.jsonl")):gmatch("[^\n]+") do
+    local entry = assert(save.parse_json(line))
+    entry.seconds, entry.peak_rss_bytes = nil, nil
+    lines[#lines + 1] = entry
+  end
+  return lines
+end
+
+local function weights(out)
+  local tensors = assert(save.load_safetensors(folder .. "/" .. out .. "/state.safetensors"))
+  local values = {}
+  for name, tensor in pairs(tensors) do values[name] = tensor:reshape(-1):tolist() end
+  return values
+end
+
+check.test("a run writes its journal, sheet, weights and last line", function()
+  local status, out, err = lunette("whole")
+  check.equal(status, 0, err)
+  check.truthy(last_line(out):match("^test dice 0%.3750  params 53  time %d+%.%d s$"), last_line(out))
+  local lines = journal("whole")
+  check.equal(#lines, 3 * (2 + 1) + 2 + 1)
+  check.equal({ lines[1].kind, lines[1].epoch, lines[1].batch }, { "val_batch", 1, 1 })
+  check.equal({ lines[3].kind, lines[3].val_loss }, { "epoch", 0 })
+  check.near(lines[3].val_dice, (lines[1].dice + lines[2].dice) / 2, 1e-12)
+  check.equal(lines[#lines - 1], { kind = "test_batch", batch = 2, dice = 0.25 })
+  check.equal(lines[#lines], { kind = "end", test_dice = 0.375, params = 53 })
+  local text = save.read(folder .. "/whole/metrics.jsonl")
+  check.truthy(text:find('^{"kind":"val_batch","epoch":1,"batch":1,"dice":'), "order of the fields")
+  local about = assert(save.parse_json(save.read(folder .. "/whole/run.json")))
+  check.equal({ about.id, about.status, about.seed, about.data.count, about.options.batch, about.device },
+    { "tiny", "finished", 0, 24, 4, "cpu" })
+  check.equal(sys.exists(folder .. "/whole/checkpoint.safetensors"), false)
+  check.equal(sys.exists(folder .. "/whole/dice.xlsx"), "file")
+end)
+
+check.test("the same options give the same run, another seed another", function()
+  lunette("again")
+  check.equal(journal("again"), journal("whole"))
+  check.equal(weights("again"), weights("whole"))
+  lunette("other", "--seed", "1")
+  check.truthy(weights("other")["0.weight"][1] ~= weights("whole")["0.weight"][1])
+end)
+
+check.test("--log-steps writes every step", function()
+  lunette("steps", "--log-steps", "--epochs", "1")
+  local lines = journal("steps")
+  check.equal({ lines[5].kind, lines[5].step, #lines }, { "step", 5, 5 + 2 + 1 + 2 + 1 })
+end)
+
+check.test("a stopped run that is resumed equals a whole one", function()
+  stop_in = "3"
+  local status, _, err = lunette("halves")
+  stop_in = ""
+  check.equal(status, 1)
+  check.truthy(err:find("stopped", 1, true))
+  check.equal(sys.exists(folder .. "/halves/checkpoint.safetensors"), "file")
+  -- what a kill in the middle of epoch 3 may have left
+  assert(save.append(folder .. "/halves/metrics.jsonl", '{"kind":"val_batch","epoch":3,"batch":1,"dice":0.9}'))
+  status, _, err = lunette("halves", "--resume", "--batch", "5")
+  check.equal(status, 1)
+  check.truthy(err:find("was started with --batch 4, now it is 5", 1, true), err)
+  status = lunette("halves", "--resume", "--phantom", "glottis:25")
+  check.equal(status, 1)
+  status, _, err = lunette("halves", "--resume")
+  check.equal(status, 0, err)
+  check.equal(journal("halves"), journal("whole"))
+  check.equal(weights("halves"), weights("whole"))
+  status, _, err = lunette("halves", "--resume")
+  check.equal(status, 1)
+  check.truthy(err:find("is finished", 1, true), err)
+end)
+
+check.test("--init starts from weights; a file that does not fit is named", function()
+  lunette("init", "--init", folder .. "/whole/state.safetensors", "--epochs", "1")
+  check.truthy(journal("init")[3].train_loss < journal("whole")[3].train_loss)
+  assert(save.safetensors(folder .. "/wrong.safetensors", { x = lt.ones(1) }))
+  local status, _, err = lunette("init", "--init", folder .. "/wrong.safetensors")
+  check.equal(status, 1)
+  check.truthy(err:find("wrong.safetensors", 1, true) and err:find('unexpected: "x"', 1, true), err)
+  status, _, err = lunette("init", "--init", folder .. "/absent.safetensors")
+  check.equal(status, 1)
+  check.truthy(err:find("absent.safetensors", 1, true), err)
+end)
+
+check.test("--summary prints the trainable parameters last and computes nothing", function()
+  local status, out = lunette("summary", "--summary")
+  check.equal(status, 0)
+  check.equal(last_line(out), "Trainable params: 53")
+  check.equal(sys.exists(folder .. "/summary"), false)
+end)
+
+check.test("--group-by wants files", function()
+  local status, _, err = lunette("groups", "--group-by", "video")
+  check.equal(status, 1)
+  check.truthy(err:find("--group-by", 1, true), err)
+end)
+
+check.test("whole groups go to one side", function()
+  local groups = require "lunette.run.groups"
+  local value_of = {}
+  for i = 1, 40 do value_of[i] = "g" .. math.floor((i - 1) / 4) end
+  local train, test = groups.split(value_of, 40, { test_size = 0.2, random_state = 42 })
+  check.equal({ #train, #test }, { 32, 8 })
+  local side = {}
+  for _, i in ipairs(train) do side[value_of[i]] = "train" end
+  for _, i in ipairs(test) do check.equal(side[value_of[i]], nil) end
+end)
+
+os.execute("rm -rf '" .. folder .. "'")
+check.done()
