@@ -143,8 +143,8 @@ define("no_grad", "no_grad(f, ...): calls f(...) without recording for backward(
     return restored(pcall(f, ...))
   end)
 
-define("grad", "grad(outputs, inputs, grad_outputs=ones, {retain_graph=false}): gradients of outputs (a tensor or a"
-  .. " list) with respect to inputs, as a list with false where there is no path; as torch.autograd.grad",
+define("grad", "grad(outputs, inputs, grad_outputs=ones, {retain_graph=false}): gradients of outputs (a tensor or a list)"
+  .. " with respect to inputs (likewise), one result an input, nil where there is no path; as torch.autograd.grad",
   function(outputs, inputs, gradients, options)
     local o = args.options("grad", options, { retain_graph = false })
     if args.is_tensor(outputs) then outputs = { outputs } end
