@@ -44,9 +44,9 @@ openblas_openmp := $(firstword $(wildcard /usr/lib/*/openblas-openmp/pkgconfig))
 export PKG_CONFIG_PATH := $(openblas_openmp)$(addprefix :,$(PKG_CONFIG_PATH))
 
 ifeq ($(missing_libraries),)
-packages := luajit openblas libpng libjpeg jansson xlsxwriter
+packages := luajit openblas libpng libjpeg jansson
 package_cflags := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(packages)))
-package_libs := $(shell $(PKG_CONFIG) --libs $(packages)) -ldnnl
+package_libs := $(shell $(PKG_CONFIG) --libs $(packages)) -ldnnl -lxlsxwriter
 package_libs += -Wl,-rpath,$(shell $(PKG_CONFIG) --variable=libdir openblas)
 endif
 
