@@ -28,18 +28,25 @@ local function batch(name, n, size)
   return images, masks
 end
 
--- The norm of the difference to the stored digest, estimated from its samples and projections:
--- the larger of the two estimates.
+-- The norm of the difference to the stored digest. A small tensor's samples cover most of it, so
+-- they alone count; of a large one both the samples and the projections estimate
+-- the square of the norm, and their mean is taken.
 local function difference(name, t, want)
   local n, data = t:numel(), t:ptr()
-  local seen, picks = 0, hashed.choose(name .. ".pick", #want.pick, n)
-  for i, at in ipairs(picks) do seen = seen + (tonumber(data[at]) - want.pick[i]) ^ 2 end
-  seen = math.sqrt(seen / #picks * n)
+  local sum, count, seen = 0, 0, {}
+  for i, at in ipairs(hashed.choose(name .. ".pick", #want.pick, n)) do
+    if not seen[at] then
+      seen[at] = true
+      sum, count = sum + (tonumber(data[at]) - want.pick[i] * want.unit) ^ 2, count + 1
+    end
+  end
+  local sampled = sum / count * n
+  if n <= 4 * #want.pick then return math.sqrt(sampled) end
   local projected = 0
   for k, p in ipairs(want.proj) do
     projected = projected + (hashed.project(name .. ".sign" .. (k - 1), data, n) - p) ^ 2
   end
-  return math.max(seen, math.sqrt(projected / #want.proj))
+  return math.sqrt((sampled + projected / #want.proj) / 2)
 end
 
 -- report(what, measured, bound) is called once for each quantity.
@@ -53,6 +60,7 @@ function parity.run(options, report)
   local params = {}
   for name, p in net:named_parameters() do params[name] = p end
   for step, want in ipairs(ref.losses) do
+    if options.steps and step > options.steps then break end
     opt:zero_grad()
     local out = net(images)
     local loss = crit(out, masks)

@@ -7,6 +7,7 @@ Needs torch and numpy. Per tensor it keeps the norm, 256 hash-chosen values and 
 hashed +-1 vectors: the mean square of the projections' differences estimates the squared
 norm of the difference. PyTorch's own error is the largest of contiguous and channels_last at 1 and 2
 threads."""
+import math
 import os
 import sys
 
@@ -30,7 +31,7 @@ def digest(name, values):
     v = values.detach().double().contiguous().numpy().ravel()
     picks = hashed.choose(name + ".pick", SAMPLES, v.size)
     proj = [float(np.dot(hashed.signs("%s.sign%d" % (name, k), v.size), v)) for k in range(PROJECTIONS)]
-    return {"norm": float(np.linalg.norm(v)), "pick": v[picks], "proj": proj}
+    return {"count": v.size, "norm": float(np.linalg.norm(v)), "pick": v[picks], "proj": proj}
 
 
 def run(kind, case, size, batch, dtype, channels_last, steps):
@@ -89,9 +90,11 @@ def write_case(f, kind, case, size, batch):
 
 
 def write_digest(f, d):
-    f.write("{ norm = %.9g, pick = " % d["norm"])
-    f.write("{" + ",".join("%.7g" % v for v in d["pick"]) + "}")
-    f.write(", proj = ")
+    """Picks are whole multiples of a millionth of the tensor's root mean square."""
+    unit = max(d["norm"] / math.sqrt(d["count"]) * 1e-6, 1e-300)
+    f.write("{ norm = %.9g, unit = %.9g, pick = {" % (d["norm"], unit))
+    f.write(",".join("%d" % round(v / unit) for v in d["pick"]))
+    f.write("}, proj = ")
     write_list(f, d["proj"])
     f.write(" }")
 
