@@ -45,7 +45,9 @@ static ln_conv_geometry geometry_of(const ln_call *call) {
     weights = &call->out[0];
     dst = &call->in[1];
   }
-  ln_conv_geometry g = {.n = src->meta.dim[0], .groups = call->attrs->groups, .ci = src->meta.dim[1], .co = dst->meta.dim[1]};
+  ln_conv_geometry g = {.n = src->meta.dim[0], .groups = call->attrs->groups};
+  g.ci = src->meta.dim[1];
+  g.co = dst->meta.dim[1];
   set_spatial(&g, call->attrs, &src->meta, &weights->meta, &dst->meta);
   return g;
 }
@@ -193,7 +195,8 @@ static int run_images(const ln_cpu *cpu, const step *s, const ln_conv_tensors *t
     int64_t count = g->n - n < s->lanes ? g->n - n : s->lanes;
 #pragma omp parallel for schedule(static, 1) num_threads(cpu->threads) reduction(max : status)
     for (int64_t k = 0; k < count; k++) {
-      ln_conv_tensors one = {t->src + (n + k) * src, (float *)(void *)(workspace + (size_t)k * part), t->dst + (n + k) * dst, NULL};
+      ln_conv_tensors one = {.src = t->src + (n + k) * src, .dst = t->dst + (n + k) * dst};
+      one.weights = (float *)(void *)(workspace + (size_t)k * part);
       int result = ln_dnnl_conv_run(s->dnnl, (int)k, &one, scratch + (size_t)k * own);
       if (result > status) status = result;
     }

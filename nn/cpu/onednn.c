@@ -121,7 +121,8 @@ static bool shape_of(const ln_conv_geometry *g, shape *s) {
 }
 
 static dnnl_format_tag_t plain_tag(int rank) {
-  static const dnnl_format_tag_t tags[] = {dnnl_format_tag_undef, dnnl_a, dnnl_ab, dnnl_abc, dnnl_abcd, dnnl_abcde, dnnl_abcdef};
+  static const dnnl_format_tag_t tags[] = {dnnl_format_tag_undef, dnnl_a, dnnl_ab, dnnl_abc, dnnl_abcd,
+                                           dnnl_abcde, dnnl_abcdef};
   return tags[rank];
 }
 
@@ -188,12 +189,13 @@ static dnnl_status_t make_port(ln_dnnl_conv *c, int i, int arg, bool output, int
 }
 
 static dnnl_status_t make_ports(ln_dnnl_conv *c, const shape *s, ln_conv_dir dir, bool bias) {
-  bool data = dir == LN_CONV_BACKWARD_DATA, weights = dir == LN_CONV_BACKWARD_WEIGHTS;
+  bool forward = dir == LN_CONV_FORWARD, data = dir == LN_CONV_BACKWARD_DATA;
+  bool weights = dir == LN_CONV_BACKWARD_WEIGHTS;
   dnnl_status_t status = make_port(c, SRC, data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, data, s->rank, s->src);
   if (status == dnnl_success)
     status = make_port(c, WEIGHTS, weights ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, weights, s->weights_rank, s->weights);
   if (status == dnnl_success)
-    status = make_port(c, DST, dir == LN_CONV_FORWARD ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, dir == LN_CONV_FORWARD, s->rank, s->dst);
+    status = make_port(c, DST, forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, forward, s->rank, s->dst);
   if (status == dnnl_success && bias) status = make_port(c, BIAS, DNNL_ARG_BIAS, false, 1, s->bias);
   return status;
 }
