@@ -225,6 +225,7 @@ int main(int argc, char **argv) {
   if (a.version) printf("Lunette %s\n", vm_version);
   if (a.help) printf("%s\n%s", usage_line, help_text);
   if (a.version || a.help) return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+  setvbuf(stdout, NULL, _IOLBF, 0); /* a log shows each line at once, in order with stderr's */
   lua_State *L = vm_newstate(0);
   if (L == NULL) {
     fputs("lunette: out of memory\n", stderr);

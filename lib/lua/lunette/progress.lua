@@ -122,7 +122,7 @@ function Progress:__call()
   else
     self.count = self.count + 1
   end
-  if not self.quiet then
+  if not self.quiet and self.count ~= self.total then -- the last state is close()'s to draw
     local now = sys.clock()
     if now - self.drawn >= self.seconds then draw(self, now) end
   end
