@@ -375,6 +375,17 @@ check.test("child processes", function()
   check.raises(function() sys.run { "echo", 1 } end, "word 2 is a number")
 end)
 
+check.test("every function of sys has its help, and the help its function", function()
+  local docs = require "lunette.host_docs"
+  for name, value in pairs(sys) do
+    if type(value) == "function" then check.truthy(docs["sys." .. name], "sys." .. name) end
+  end
+  for name in pairs(docs) do
+    local short = name:match("^sys%.(.*)")
+    if short then check.truthy(type(sys[short]) == "function", name) end
+  end
+end)
+
 check.test("settings are refused after the first operation", function()
   local code = "local s, lt = require 'lunette.sys', require 'lunette' assert(s.configure{ threads = 1, seed = 5 })"
     .. " print(s.settings().threads) lt.ones(2):sum():item() print(select(2, pcall(s.configure, { threads = 2 })))"

@@ -21,11 +21,10 @@ static bool parse_whole(const char *value, unsigned long long lo, unsigned long 
 }
 
 static bool set_device(ln_options *options, const char *value, char *text, size_t size) {
-  if (strcmp(value, "cpu") == 0) options->device = LN_CPU;
-  else if (strcmp(value, "reference") == 0) options->device = LN_REFERENCE;
-  else if (strcmp(value, "cuda") == 0) options->device = LN_CUDA;
-  else if (strcmp(value, "auto") == 0) options->device = LN_CPU; /* the best there is: no CUDA plug-in exists yet */
-  else return refuse(text, size, "device", "cpu, cuda, reference or auto", value);
+  /* "auto" is the best there is: no CUDA plug-in exists yet. */
+  ln_device device = strcmp(value, "auto") == 0 ? LN_CPU : ln_device_named(value);
+  if (device == LN_DEVICE_COUNT) return refuse(text, size, "device", "cpu, cuda, reference or auto", value);
+  options->device = device;
   return true;
 }
 

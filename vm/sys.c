@@ -263,11 +263,10 @@ static void set_text(lua_State *L, const char *name, const char *value) {
 
 /* The settings in force, under configure's names; what run.json records. */
 static int sys_settings(lua_State *L) {
-  static const char *const devices[LN_DEVICE_COUNT] = { "cpu", "reference", "cuda" };
   const ln_ctx *ctx = vm_ctx(L);
   const ln_options *options = &ctx->options;
   lua_newtable(L);
-  set_text(L, "device", devices[options->device]);
+  set_text(L, "device", ln_device_name(options->device));
   set_text(L, "precision", options->kernel.strict ? "strict" : "f32");
   lua_pushinteger(L, options->kernel.threads);
   lua_setfield(L, -2, "threads");
