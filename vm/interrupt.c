@@ -74,7 +74,9 @@ static void on_sigint(int signal_number) {
   double since = (double)(now.tv_sec - self.last.tv_sec) + 1e-9 * (double)(now.tv_nsec - self.last.tv_nsec);
   self.last = now;
   if (atomic_exchange(&self.ctx->interrupt, 1) != 0) { /* the last press has not been served yet */
-    if (since < 1.0) {
+    if (since < 0.05) {
+      /* No second press: timeout(1), for one, signals a process and then its group. */
+    } else if (since < 1.0) {
       say("\nlunette: killed\n");
       signal(signal_number, SIG_DFL);
       raise(signal_number);
