@@ -99,9 +99,18 @@ lt.tensor = core.tensor
 
 -- -- joining and choosing
 
+local MOST = 64 -- tensors that one op takes
+
 define("cat", "cat({tensors}, dim=1): joined along dim; as torch.cat",
   function(list, dim)
     args.check(type(list) == "table" and #list > 0, "[cat] takes a list of tensors, then the dim")
+    while #list > MOST do
+      local groups = {}
+      for first = 1, #list, MOST do
+        groups[#groups + 1] = lt.cat({ unpack(list, first, math.min(first + MOST - 1, #list)) }, dim)
+      end
+      list = groups
+    end
     local given = { unpack(list) }
     given[#given + 1] = { dim = dim or 1 }
     return ops.cat(unpack(given))

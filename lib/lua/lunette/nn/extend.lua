@@ -51,7 +51,7 @@ function nn.utils.clip_grad_norm_(parameters, max_norm, options)
       if cell.grad then norms[#norms + 1] = cell.grad:norm(p):reshape(1) end
     end
     if #norms == 0 then return core.tensor(0) end
-    local total = core.ops.cat(unpack(norms)):norm(p)
+    local total = require("lunette").cat(norms):norm(p)
     local scale = (max_norm / (total + 1e-6)):clamp(nil, 1)
     for _, cell in ipairs(parameters) do
       if cell.grad then cell.grad = cell.grad * scale end
