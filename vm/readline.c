@@ -251,6 +251,7 @@ static vm_line read_plain(const char *prompt, char **text) {
   bool interrupted = errno == EINTR && vm_interrupt_pending();
   clearerr(stdin);
   free(*text);
+  *text = NULL;
   puts("");
   return interrupted ? VM_LINE_INTERRUPTED : VM_LINE_END;
 }
