@@ -77,7 +77,13 @@ function Optimizer:step()
       end
     end
   end
-  core.flush()
+  local ok, problem = pcall(core.flush)
+  if not ok then
+    if type(problem) == "table" and problem.code == "LN_ENONFINITE" and touched[1] then
+      problem.message = ("%s; at step %d of the optimizer"):format(problem.message, touched[1].step + 1)
+    end
+    error(problem, 0)
+  end
   for _, state in ipairs(touched) do state.step = state.step + 1 end
 end
 
