@@ -381,7 +381,7 @@ check.test("memory fails at every allocation of ours", function()
         failures = failures + 1
         check.truthy(ok or result.code == "LN_ENOMEM", tostring(result))
       end
-      result = nil
+      result = nil -- luacheck: ignore (the collector shall take it)
       collectgarbage()
       collectgarbage()
       if round == 2 then check.equal(core.mem().live, before, "bytes live after failure " .. n) end

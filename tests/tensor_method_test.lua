@@ -132,13 +132,13 @@ check.test("no_grad is undone by an error; grad gives gradients without storing 
 end)
 
 check.test("cat and stack take any number of tensors", function()
-  local list = {}
-  for i = 1, 150 do list[i] = lt.full({ 1, 2 }, i) end
-  local joined = lt.cat(list, 1)
+  local pieces = {}
+  for i = 1, 150 do pieces[i] = lt.full({ 1, 2 }, i) end
+  local joined = lt.cat(pieces, 1)
   check.equal(table.concat(joined.shape, "x"), "150x2")
   check.equal(joined[150][2]:item(), 150)
   check.equal(joined[65][1]:item(), 65)
-  check.equal(table.concat(lt.stack(list, 2).shape, "x"), "1x150x2")
+  check.equal(table.concat(lt.stack(pieces, 2).shape, "x"), "1x150x2")
 end)
 
 check.done()

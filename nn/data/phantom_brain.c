@@ -33,9 +33,9 @@ static void pose_tumour(brain *b, ln_stream *s) {
   float out = ln_stream_between(s, 0.52f, 0.72f);
   b->tumour_x = out * (float)cos((double)angle);
   b->tumour_y = out * b->aspect * (float)sin((double)angle);
-  b->tumour_r = ln_stream_between(s, 0.42f, 0.64f);
+  b->tumour_r = ln_stream_between(s, 0.40f, 0.70f);
   b->lobes = ln_stream_between(s, 0.02f, 0.06f);
-  b->bright = ln_stream_between(s, 0.60f, 0.95f);
+  b->bright = ln_stream_between(s, 0.60f, 0.94f);
   b->grain = ln_stream_between(s, 0.01f, 0.05f);
   b->necrosis = ln_stream_chance(s, 0.25f) ? ln_stream_between(s, 0.10f, 0.30f) : 0.0f;
   b->tail = ln_stream_between(s, 0.25f, 0.6f);
@@ -59,7 +59,7 @@ static void pose_inside(brain *b, ln_stream *s) {
   }
   b->spot_x = ln_stream_between(s, -0.4f, 0.4f);
   b->spot_y = ln_stream_between(s, -0.6f, 0.6f);
-  b->spot_r = ln_stream_chance(s, 0.3f) ? ln_stream_between(s, 0.06f, 0.13f) : -1.0f;
+  b->spot_r = ln_stream_chance(s, 0.3f) ? ln_stream_between(s, 0.06f, 0.15f) : -1.0f;
   b->spot_bright = ln_stream_between(s, 0.50f, 0.85f);
 }
 
@@ -74,13 +74,13 @@ static void pose(void *anatomy, ln_stream *s, ln_sensor *sensor) {
   b->white = ln_stream_between(s, 0.42f, 0.52f);
   b->grey = b->white - ln_stream_between(s, 0.05f, 0.12f);
   b->fluid = ln_stream_between(s, 0.10f, 0.18f);
-  b->fat = ln_stream_between(s, 0.65f, 0.95f);
+  b->fat = ln_stream_between(s, 0.55f, 0.95f);
   b->sulci = ln_stream_between(s, 0.5f, 1.0f);
   b->orbits = ln_stream_chance(s, 0.3f);
-  b->bias_x = ln_stream_between(s, -0.25f, 0.25f);
-  b->bias_y = ln_stream_between(s, -0.25f, 0.25f);
+  b->bias_x = ln_stream_between(s, -0.26f, 0.26f);
+  b->bias_y = ln_stream_between(s, -0.26f, 0.26f);
   b->bias_0 = ln_stream_between(s, 0.02f, 0.07f);
-  b->gain = ln_stream_between(s, 0.65f, 1.05f);
+  b->gain = ln_stream_between(s, 0.55f, 1.05f);
   b->blur = ln_stream_between(s, 0.02f, 0.05f);
   pose_inside(b, s);
   pose_tumour(b, s);
@@ -152,11 +152,11 @@ static float shade(const void *anatomy, float u, float v, const float *field, fl
   float x, y;
   ln_frame_local(&b->head, u, v, &x, &y);
   float wy = y / b->aspect, rho = sqrtf(x * x + wy * wy);
+  if (rho > 1.25f) return 0.015f; /* air */
   rho *= 1.0f + 0.012f * field[0];
   float dx = x - b->tumour_x, dy = y - b->tumour_y, far = sqrtf(dx * dx + dy * dy);
   float deep = b->tumour_r + b->lobes * (field[0] + 0.5f * field[1]) - far;
   *inside = deep > 0.0f && rho < b->inner;
-  if (rho > 1.25f) return 0.015f;
   float value = coverings(b, x, y, rho, field);
   if (rho < b->inner + 0.05f) {
     float bx = x, by = y;

@@ -48,10 +48,10 @@ typedef struct ln_phantom_kind {
 
 extern const ln_phantom_kind ln_phantom_glottis, ln_phantom_bolus, ln_phantom_brain;
 
-static inline float ln_clamp01(float x) { return x < 0.0f ? 0.0f : x > 1.0f ? 1.0f : x; }
 static inline float ln_mix(float a, float b, float t) { return a + (b - a) * t; }
 static inline float ln_minf(float a, float b) { return a < b ? a : b; }
 static inline float ln_maxf(float a, float b) { return a > b ? a : b; }
+static inline float ln_clamp01(float x) { return ln_minf(ln_maxf(x, 0.0f), 1.0f); } /* no branch */
 
 /* 0 well outside, 1 well inside, a smooth step of the given width at distance 0. */
 static inline float ln_edge(float inside, float width) {
@@ -61,8 +61,8 @@ static inline float ln_edge(float inside, float width) {
 
 /* A bump that is 1 at d2 == 0 and falls to 0 at d2 >= r2 (both squared distances). */
 static inline float ln_bump(float d2, float r2) {
-  float t = 1.0f - d2 / r2;
-  return t <= 0.0f ? 0.0f : t * t;
+  float t = ln_maxf(1.0f - d2 / r2, 0.0f);
+  return t * t;
 }
 
 /* A thin dark or bright line of the given half-width, faded rather than lost where it is

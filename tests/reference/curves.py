@@ -3,7 +3,7 @@
     python tests/reference/curves.py init FILE.safetensors
     lunette scripts/gpt4/main.lua --images DIR --suffix _seg --size 128 --epochs 6 \\
             --init FILE.safetensors --no-shuffle --out OUT
-    python tests/reference/curves.py run DIR _seg 128 6 FILE.safetensors curves.jsonl
+    python tests/reference/curves.py run DIR _seg 128 6 FILE.safetensors curves.jsonl [LIMIT]
     python tests/reference/curves.py table OUT/metrics.jsonl curves.jsonl
 
 Same weights, same order of batches; the last command prints both side by side in Markdown."""
@@ -28,8 +28,8 @@ def grey(path, size):
     return torch.from_numpy(np.asarray(image, dtype=np.float32) / 255)[None]
 
 
-def load(folder, suffix, size):
-    stems = sorted(f[:-4] for f in os.listdir(folder) if f.endswith(".png") and not f.endswith(suffix + ".png"))
+def load(folder, suffix, size, limit):
+    stems = sorted(f[:-4] for f in os.listdir(folder) if f.endswith(".png") and not f.endswith(suffix + ".png"))[:limit]
     return [(grey(os.path.join(folder, s + ".png"), size), grey(os.path.join(folder, s + suffix + ".png"), size))
             for s in stems]
 
@@ -56,8 +56,8 @@ def evaluate(net, crit, pairs, ids):
     return total / len(ids), float(np.mean(scores))
 
 
-def run(folder, suffix, size, epochs, init, out):
-    pairs = load(folder, suffix, size)
+def run(folder, suffix, size, epochs, init, out, limit=None):
+    pairs = load(folder, suffix, size, limit)
     train, held = train_test_split(list(range(len(pairs))), test_size=0.2, random_state=42)
     val, test = train_test_split(held, test_size=0.5, random_state=42)
     net, crit = GPT4(), torch.nn.BCEWithLogitsLoss()
@@ -102,7 +102,8 @@ def main():
         torch.manual_seed(0)
         save_file({k: v.contiguous() for k, v in GPT4().state_dict().items()}, sys.argv[2])
     elif what == "run":
-        run(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6], sys.argv[7])
+        run(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6], sys.argv[7],
+            int(sys.argv[8]) if len(sys.argv) > 8 else None)
     else:
         table(sys.argv[2], sys.argv[3])
 
