@@ -53,15 +53,16 @@ static inline float ln_minf(float a, float b) { return a < b ? a : b; }
 static inline float ln_maxf(float a, float b) { return a > b ? a : b; }
 static inline float ln_clamp01(float x) { return ln_minf(ln_maxf(x, 0.0f), 1.0f); } /* no branch */
 
-/* 0 well outside, 1 well inside, a smooth step of the given width at distance 0. */
+/* 0 well outside, 1 well inside, a smooth step of the given width at distance 0. (Mostly
+ * the width is a constant: its reciprocal is then one too, and nothing is divided.) */
 static inline float ln_edge(float inside, float width) {
-  float t = ln_clamp01(inside / width + 0.5f);
+  float t = ln_clamp01(inside * (1.0f / width) + 0.5f);
   return t * t * (3.0f - 2.0f * t);
 }
 
 /* A bump that is 1 at d2 == 0 and falls to 0 at d2 >= r2 (both squared distances). */
 static inline float ln_bump(float d2, float r2) {
-  float t = ln_maxf(1.0f - d2 / r2, 0.0f);
+  float t = ln_maxf(1.0f - d2 * (1.0f / r2), 0.0f);
   return t * t;
 }
 
