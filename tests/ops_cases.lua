@@ -159,6 +159,12 @@ for _, mode in ipairs { "nearest", "linear" } do
   end
 end
 table.insert(cases.interpolate, { inputs = { any(1, 2, 5, 5) }, attrs = { scale = { 1.7, 1.7, 1.7 }, mode = "linear" } })
+-- a scale that contradicts the sizes: torch ignores it where it can
+for _, c in ipairs { { any(1, 2, 5), 1.1 }, { any(1, 2, 5, 5), 1.1 }, { any(1, 2, 5, 5), 2.1 }, { any(1, 1, 5, 4, 5), 1.1 } } do
+  for _, mode in ipairs { "nearest", "linear" } do
+    table.insert(cases.interpolate, { inputs = { c[1] }, attrs = { scale = { c[2], c[2], c[2] }, mode = mode } })
+  end
+end
 
 -- normalisation
 cases.batch_norm = { { inputs = { any(3, 4, 5, 6), with("positive", 4), any(4) } }, { inputs = { any(2, 3, 4, 3, 5), with("positive", 3), any(3) }, attrs = { eps = 1e-3 } },

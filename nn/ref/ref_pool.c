@@ -159,11 +159,12 @@ typedef struct blend {
   double low_weight, high_weight;
 } blend;
 
-/* torch computes nearest positions in single precision, with the two common factors exact; another
- * precision would pick other elements where dst * in / out is nearly whole. */
-static int64_t nearest_source(int64_t dst, int64_t in, int64_t out, double scale) {
-  if (in == out) return dst;
-  if (out == 2 * in) return dst / 2;
+/* torch computes nearest positions in single precision; another precision would pick other
+ * elements where dst * in / out is nearly whole. In two dims it takes equal and doubled
+ * sizes as such even where a scale says otherwise. */
+static int64_t nearest_source(int64_t dst, int64_t in, int64_t out, double scale, int rank) {
+  if (rank == 4 && in == out) return dst;
+  if (rank == 4 && out == 2 * in) return dst / 2;
   float step = scale > 0 ? (float)(1.0 / scale) : (float)in / (float)out;
   int64_t src = (int64_t)floorf((float)dst * step);
   return src < in - 1 ? src : in - 1;
@@ -173,6 +174,8 @@ static blend linear_source(int64_t dst, int64_t in, int64_t out, double scale, b
   double src;
   if (align_corners) {
     src = out > 1 ? (double)dst * ((double)(in - 1) / (double)(out - 1)) : 0;
+  } else if (in == out) {
+    src = (double)dst;
   } else { /* pixel centres lie at half positions */
     double step = scale > 0 ? 1 / scale : (double)in / (double)out;
     src = ((double)dst + 0.5) * step - 0.5;
@@ -192,7 +195,7 @@ static blend source(const ln_attrs *attrs, int rank, int i, int64_t dst, const v
   if (i < skip) return (blend){ 0, 0, 1, 0 };
   double scale = attrs->scale[i - skip];
   if (attrs->mode == LN_MODE_LINEAR) return linear_source(dst, in->size[i], out->size[i], scale, attrs->align_corners);
-  int64_t nearest = nearest_source(dst, in->size[i], out->size[i], scale);
+  int64_t nearest = nearest_source(dst, in->size[i], out->size[i], scale, rank);
   return (blend){ nearest, nearest, 1, 0 };
 }
 
