@@ -21,7 +21,7 @@ JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
 PKG_CONFIG ?= pkg-config
 export PKG_CONFIG
 
-DEMO_OPTIONS ?= --out runs/demo --phantom brain:70 --size 64 --batch 4 --epochs 4 --lr 1e-3
+DEMO_OPTIONS ?= --out runs/demo --phantom brain:80 --size 64 --batch 8 --epochs 12 --lr 1e-3
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 ifeq ($(MAKELEVEL),0)

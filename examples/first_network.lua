@@ -1,5 +1,6 @@
 -- A small U-Net learns to find the tumour in drawn brain slices. Under a minute on two cores.
---   build/lunette examples/first_network.lua
+--   build/lunette examples/first_network.lua [PICTURE.png]
+-- With a file name it also draws five unseen slices, their masks and what the network found.
 local lt    = require "lunette"
 local nn    = require "lunette.nn"
 local optim = require "lunette.optim"
@@ -69,4 +70,16 @@ for epoch = 1, 8 do
     total = total + loss:item() * images:size(1)
   end
   print(("epoch %d: loss %.4f, Dice %.3f"):format(epoch, total / loader:samples(), dice()))
+end
+
+if arg[1] then
+  local panels = {}
+  net:eval()
+  for images, masks in unseen do
+    local found = lt.no_grad(function() return net(images):gt(0):float() end)
+    for _, row in ipairs { images, masks, found } do
+      for i = 1, 5 do panels[#panels + 1] = row[i][1] end
+    end
+  end
+  assert(require("lunette.save").figure(arg[1], { size = { 1000, 600 }, images = panels, rows = 3, columns = 5 }))
 end
