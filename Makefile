@@ -46,7 +46,8 @@ export PKG_CONFIG_PATH := $(openblas_openmp)$(addprefix :,$(PKG_CONFIG_PATH))
 ifeq ($(missing_libraries),)
 packages := luajit openblas libpng libjpeg jansson
 package_cflags := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(packages)))
-package_libs := $(shell $(PKG_CONFIG) --libs $(packages)) -ldnnl -lxlsxwriter
+# OpenBLAS is loaded at run time (nn/cpu/blas.c), after its kernels were chosen.
+package_libs := $(shell $(PKG_CONFIG) --libs $(filter-out openblas,$(packages))) -ldnnl -lxlsxwriter
 package_libs += -Wl,-rpath,$(shell $(PKG_CONFIG) --variable=libdir openblas)
 endif
 

@@ -133,7 +133,7 @@ local function describe(self, status)
   end
   return save.json({
     id = self.id, status = status, options = o, seed = self.options.seed, device = settings.device,
-    precision = settings.precision, threads = settings.threads, deterministic = settings.deterministic,
+    precision = settings.precision, threads = settings.threads > 0 and settings.threads or sys.cores(), deterministic = settings.deterministic,
     eager = settings.eager, versions = { lunette = sys.version, luajit = jit.version },
     data = { count = #self.list, fingerprint = self.fingerprint },
   }, { indent = 2, order = { "id", "status" } }) .. "\n"
