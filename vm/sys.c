@@ -248,10 +248,13 @@ static int sys_configure(lua_State *L) {
   for (int device = 0; changed && device < LN_DEVICE_COUNT; device++)
     if (ctx->backend[device] != NULL)
       return luaL_error(L, "threads, deterministic and precision are set before the first operation");
+  if (wanted.device != ctx->options.device) { /* what is pending belongs to the old device */
+    if (ln_flush(ctx) != LN_OK) return vm_raise(L, NULL);
+    if (wanted.device != LN_CPU && ln_device_open(ctx, wanted.device) != LN_OK) return vm_fail_or_raise(L, &ctx->error);
+  }
   ctx->options = wanted;
   ctx->mem.limit = wanted.memory_limit;
   if (seeds) ln_seed(ctx, wanted.seed);
-  if (wanted.device != LN_CPU && ln_device_open(ctx, wanted.device) != LN_OK) return vm_fail_or_raise(L, &ctx->error);
   lua_pushboolean(L, 1);
   return 1;
 }
