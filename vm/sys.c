@@ -248,6 +248,7 @@ static int sys_configure(lua_State *L) {
   for (int device = 0; changed && device < LN_DEVICE_COUNT; device++)
     if (ctx->backend[device] != NULL)
       return luaL_error(L, "threads, deterministic and precision are set before the first operation");
+  ctx->options.kernel = wanted.kernel; /* which a device takes when it opens */
   if (wanted.device != ctx->options.device) { /* what is pending belongs to the old device */
     if (ln_flush(ctx) != LN_OK) return vm_raise(L, NULL);
     if (wanted.device != LN_CPU && ln_device_open(ctx, wanted.device) != LN_OK) return vm_fail_or_raise(L, &ctx->error);
