@@ -95,7 +95,7 @@ c_tests := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*_test.c))
 
 $(shell mkdir -p $(sort $(dir $(objects)) $(BUILD)/tests))
 
-.PHONY: all deps demo test test-long test-asan bench lint install clean config run-demo run-tests FORCE
+.PHONY: all deps demo test test-long test-asan bench lint install clean config run-demo run-tests help FORCE
 all: $(BUILD)/lunette
 
 ifneq ($(missing_libraries),)
@@ -180,3 +180,6 @@ install: all
 
 clean:
 	rm -rf $(BUILD)
+
+help:
+	@sed -n '/^# Lunette/,/^$$/s/^# \{0,1\}//p' Makefile

@@ -135,6 +135,27 @@ check.test("a stopped run that is resumed equals a whole one", function()
   check.truthy(err:find("is finished", 1, true), err)
 end)
 
+check.test("a fresh run leaves nothing of an earlier one", function()
+  check.equal(lunette("again"), 0)
+  check.equal(save.exists(folder .. "/again/state.safetensors") ~= nil, true)
+  stop_in = "1"
+  local status = lunette("again", "--seed", "3")
+  stop_in = ""
+  check.equal(status, 1)
+  check.equal(save.exists(folder .. "/again/run.json") and true, true)
+  check.equal(save.exists(folder .. "/again/state.safetensors") or false, false)
+  check.equal(save.exists(folder .. "/again/dice.xlsx") or false, false)
+end)
+
+check.test("--resume wants a run; a split wants enough pairs", function()
+  local status, _, err = lunette("never", "--resume")
+  check.equal(status, 1)
+  check.equal(err:match("no run in") ~= nil, true, err)
+  status, _, err = lunette("few", "--phantom", "glottis:1")
+  check.equal(status, 1)
+  check.equal(err:match("too few pairs %(1%)") ~= nil, true, err)
+end)
+
 check.test("--init starts from weights; a file that does not fit is named", function()
   lunette("init", "--init", folder .. "/whole/state.safetensors", "--epochs", "1")
   check.truthy(journal("init")[3].train_loss < journal("whole")[3].train_loss)

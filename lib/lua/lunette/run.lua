@@ -48,7 +48,7 @@ function run.start(defaults)
   return setmetatable({
     id = defaults.id, options = o, out = o.out, started = sys.clock(), earlier = 0,
     train_losses = {}, val_losses = {}, val_dice = {}, test_dice = {},
-    loaders = {},
+    loaders = {}, files = {},
   }, Run)
 end
 
@@ -86,8 +86,12 @@ end
 docs("run.train_test_split", "train_test_split(items, {test_size=, random_state=}): as data.train_test_split; with"
   .. " --group-by whole groups go to one side")
 function Run:train_test_split(items, split)
-  if not self.options.group_by then return data.train_test_split(items, split) end
-  return groups.split(must(groups.read(self.list, self.options.group_by)), items, split)
+  if self.options.group_by then
+    return groups.split(must(groups.read(self.list, self.options.group_by)), items, split)
+  end
+  local ok, first, second = pcall(data.train_test_split, items, split)
+  if not ok then stop("too few pairs (%d) for this pipeline's split: %s", #self.list, tostring(first)) end
+  return first, second
 end
 
 docs("run.loader", "loader(dataset, {shuffle=false}): a DataLoader with the options' batch size, seed and workers;"
@@ -129,22 +133,38 @@ local fixed = { "images", "masks", "suffix", "phantom", "exclude", "group_by", "
 local function describe(self, status)
   local o, settings = {}, sys.settings()
   for name, value in pairs(self.options) do
-    if name ~= "given" then o[name] = value end
+    if name ~= "given" and not (name == "phantom" and self.options.images) then o[name] = value end
   end
   return save.json({
     id = self.id, status = status, options = o, seed = self.options.seed, device = settings.device,
     precision = settings.precision, threads = settings.threads > 0 and settings.threads or sys.cores(), deterministic = settings.deterministic,
     eager = settings.eager, versions = { lunette = sys.version, luajit = jit.version },
     data = { count = #self.list, fingerprint = self.fingerprint },
+    files = #self.files > 0 and self.files or nil,
   }, { indent = 2, order = { "id", "status" } }) .. "\n"
 end
 
-local function check_unchanged(self)
+local function earlier_run(self)
   local text = io.open(self:path("run.json"))
-  if not text then return end
+  if not text then return nil end
   local before = save.parse_json(text:read("*a"))
   text:close()
-  if type(before) ~= "table" or type(before.options) ~= "table" then return end
+  return type(before) == "table" and type(before.options) == "table" and before or nil
+end
+
+-- What an earlier run left here would pass for this one's; it listed its files in run.json.
+local function remove_earlier(self)
+  local before = earlier_run(self)
+  for _, name in ipairs(before and type(before.files) == "table" and before.files or {}) do
+    if type(name) == "string" and not name:find("/", 1, true) then os.remove(self:path(name)) end
+  end
+  os.remove(self:path("checkpoint.safetensors"))
+end
+
+local function check_unchanged(self)
+  local before = earlier_run(self)
+  if not before then stop("--resume: no run in %s to go on with", self.out) end
+  self.files = type(before.files) == "table" and before.files or {}
   for _, name in ipairs(fixed) do
     local was, is = before.options[name], self.options[name]
     if tostring(was) ~= tostring(is) then
@@ -166,11 +186,14 @@ local function restore(self, model, optimizer)
     local ok, problem = pcall(model.load_state_dict, model, must(tensors, message))
     if not ok then stop("%s: %s", o.init, tostring(problem)) end
   end
-  if not o.resume then return 0 end
+  if not o.resume then
+    remove_earlier(self)
+    return 0
+  end
   check_unchanged(self)
   local found = checkpoint.load(self:path("checkpoint.safetensors"), model, optimizer, stop)
   if not found then
-    if journal.finished(self:path("metrics.jsonl")) then stop("--resume: %s is finished", self.out) end
+    if journal.finished(self:path("metrics.jsonl")) then stop("--resume: %s is finished; leave --resume out to run anew", self.out) end
     return 0
   end
   self.earlier = found.seconds
@@ -269,12 +292,22 @@ end
 
 -- -- files of the results folder; a failure (disk full, no right) ends the program
 
+-- The path of a result, which run.json lists from now on.
+local function result(self, name)
+  for _, known in ipairs(self.files) do
+    if known == name then return self:path(name) end
+  end
+  table.insert(self.files, name)
+  if self.fingerprint then must(save.write(self:path("run.json"), describe(self, "running"))) end
+  return self:path(name)
+end
+
 docs("run.xlsx", "xlsx(name, rows, {header=}): a sheet in the results folder; as save.xlsx")
-function Run:xlsx(name, rows, extra) must(save.xlsx(self:path(name), rows, extra)) end
+function Run:xlsx(name, rows, extra) must(save.xlsx(result(self, name), rows, extra)) end
 
 docs("run.figure", "figure(name, spec): a figure in the results folder; as save.figure")
 function Run:figure(name, spec)
-  local done, message, code = save.figure(self:path(name), spec)
+  local done, message, code = save.figure(result(self, name), spec)
   -- Without gnuplot the run is whole but for its pictures.
   if not done and code == "LN_ENODEV" then io.stderr:write("lunette: ", message, "\n") return end
   must(done, message)
@@ -282,7 +315,7 @@ end
 
 docs("run.save", "save(name, state or net, {input=}): tensors in the results folder; as lunette.save")
 function Run:save(name, what, extra)
-  must(require("lunette.files").save(self:path(name), what, extra))
+  must(require("lunette.files").save(result(self, name), what, extra))
 end
 
 return run
