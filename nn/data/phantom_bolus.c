@@ -102,8 +102,9 @@ static void pose_skeleton(bolus *b, ln_stream *s) {
 static void pose(void *anatomy, ln_stream *s, ln_sensor *sensor) {
   bolus *b = anatomy;
   float x = ln_stream_between(s, -0.12f, 0.10f), y = ln_stream_between(s, -0.12f, 0.12f);
-  b->head = ln_frame_at(x, y, ln_stream_between(s, -0.16f, 0.16f),
-                        ln_stream_between(s, 0.85f, 1.15f));
+  /* Drawn one after the other: arguments of a call are evaluated in any order. */
+  float scale = ln_stream_between(s, 0.85f, 1.15f), turn = ln_stream_between(s, -0.16f, 0.16f);
+  b->head = ln_frame_at(x, y, turn, scale);
   b->disc_r = ln_stream_chance(s, 0.6f) ? ln_stream_between(s, 1.0f, 1.2f) : 2.0f;
   b->beam = ln_stream_between(s, 0.75f, 1.05f);
   b->soft = ln_stream_between(s, 0.35f, 0.60f);

@@ -66,8 +66,9 @@ static void pose_inside(brain *b, ln_stream *s) {
 static void pose(void *anatomy, ln_stream *s, ln_sensor *sensor) {
   brain *b = anatomy;
   float x = ln_stream_between(s, -0.10f, 0.10f), y = ln_stream_between(s, -0.06f, 0.06f);
-  b->head = ln_frame_at(x, y, ln_stream_between(s, -0.35f, 0.35f),
-                        ln_stream_between(s, 0.72f, 0.84f));
+  /* Drawn one after the other: arguments of a call are evaluated in any order. */
+  float scale = ln_stream_between(s, 0.72f, 0.84f), turn = ln_stream_between(s, -0.35f, 0.35f);
+  b->head = ln_frame_at(x, y, turn, scale);
   b->aspect = ln_stream_between(s, 1.08f, 1.20f);
   b->inner = ln_stream_between(s, 0.80f, 0.85f);
   b->table = b->inner + ln_stream_between(s, 0.06f, 0.09f);

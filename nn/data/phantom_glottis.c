@@ -88,8 +88,9 @@ static void pose(void *anatomy, ln_stream *s, ln_sensor *sensor) {
   g->disc_r = ln_stream_chance(s, 0.65f) ? ln_stream_between(s, 0.8f, 1.05f) : 2.0f;
   float shift = g->disc_r > 1.5f ? 0.25f : 0.16f;
   float x = ln_stream_between(s, -shift, shift), y = ln_stream_between(s, -shift, shift);
-  g->larynx = ln_frame_at(x, y, ln_stream_between(s, -0.45f, 0.45f),
-                          ln_stream_between(s, 0.80f, 1.35f));
+  /* Drawn one after the other: arguments of a call are evaluated in any order. */
+  float scale = ln_stream_between(s, 0.80f, 1.35f), turn = ln_stream_between(s, -0.45f, 0.45f);
+  g->larynx = ln_frame_at(x, y, turn, scale);
   g->squeeze = ln_stream_between(s, 0.8f, 1.2f); /* seen from the side */
   g->arch_r = ln_stream_between(s, 0.45f, 0.75f);
   g->arch_wide = ln_stream_between(s, 0.015f, 0.08f);
