@@ -1,25 +1,12 @@
 -- Operations as a script calls them: gradients, also those written in Lua, operators,
 -- promotion, attributes, and what error messages say.
 
-local check = dofile("tests/check.lua")
+local tensors = dofile("tests/tensors.lua")
+local check, tensor, list, count, raises = tensors.check, tensors.tensor, tensors.list, tensors.count, tensors.raises
 local core = require "lunette.core"
 local ops = core.ops
 
-local function tensor(x, options) return core.tensor(x, options) end
-local function list(t) return t:tolist() end
 local inf = math.huge
-
--- A value that is neither small nor constant: 1, 2, 3, ... in the given shape.
-local function count(...)
-  local shape, n = { ... }, 1
-  for _, d in ipairs(shape) do n = n * d end
-  return ops.reshape(ops.arange({ n }, 1), shape)
-end
-
-local function raises(pattern, f, ...)
-  local arguments, n = { ... }, select("#", ...)
-  check.raises(function() f(unpack(arguments, 1, n)) end, pattern)
-end
 
 -- -- gradients
 

@@ -1,28 +1,15 @@
 -- The values of tensors in a script's hands: printing, pointers, what the garbage
 -- collector may do meanwhile, and the context's own calls.
 
-local check = dofile("tests/check.lua")
+local tensors = dofile("tests/tensors.lua")
+local check, tensor, list, count, raises = tensors.check, tensors.tensor, tensors.list, tensors.count, tensors.raises
 local core = require "lunette.core"
 local ffi = require "ffi"
 local ops = core.ops
 local device = core.device()
 local eager = require("lunette.sys").settings().eager
 
-local function tensor(x, options) return core.tensor(x, options) end
-local function list(t) return t:tolist() end
 local inf, nan = math.huge, 0 / 0
-
--- A value that is neither small nor constant: 1, 2, 3, ... in the given shape.
-local function count(...)
-  local shape, n = { ... }, 1
-  for _, d in ipairs(shape) do n = n * d end
-  return ops.reshape(ops.arange({ n }, 1), shape)
-end
-
-local function raises(pattern, f, ...)
-  local arguments, n = { ... }, select("#", ...)
-  check.raises(function() f(unpack(arguments, 1, n)) end, pattern)
-end
 
 -- -- printing
 

@@ -34,11 +34,3 @@ const char *ln_code_name(ln_code code) {
   }
   return "unknown error code";
 }
-
-void ln_error_format(const ln_error *err, char *buffer, size_t size) {
-  const char *colon = err->where[0] != '\0' ? ": " : "";
-  const char *open = err->op[0] != '\0' ? "[" : "", *close = err->op[0] != '\0' ? "] " : "";
-  const char *after = err->layer[0] != '\0' ? ": " : "";
-  snprintf(buffer, size, "%s%s%s%s%s%s%s%s", err->where, colon, open, err->op, close, err->layer,
-           after, err->text);
-}

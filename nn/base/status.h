@@ -42,7 +42,4 @@ ln_code ln_fail(ln_error *err, ln_code code, const char *format, ...)
 /* LN_ENOMEM -> "LN_ENOMEM": scripts test what went wrong by this name. */
 const char *ln_code_name(ln_code code);
 
-/* Writes "where: [op] layer: text" with the absent parts left out. */
-void ln_error_format(const ln_error *err, char *buffer, size_t size);
-
 #endif

@@ -37,7 +37,8 @@ static bool intern_grow(ln_ctx *ctx, ln_interned *set) {
   return true;
 }
 
-const char *ln_intern(ln_ctx *ctx, const char *text) {
+/* The same string for equal text, owned by the context; NULL when memory ran out. */
+static const char *intern(ln_ctx *ctx, const char *text) {
   ln_interned *set = ctx->interned;
   if (2 * set->count >= set->cap && !intern_grow(ctx, set)) return NULL;
   char **place = intern_place(set->text, set->cap, text);
@@ -56,7 +57,7 @@ static void intern_free(ln_ctx *ctx) {
 }
 
 static ln_code set_text(ln_ctx *ctx, const char **field, const char *text) {
-  const char *interned = ln_intern(ctx, text == NULL ? "" : text);
+  const char *interned = intern(ctx, text == NULL ? "" : text);
   if (interned == NULL) return ln_no_memory(ctx, text == NULL ? 1 : strlen(text) + 1);
   *field = interned;
   return LN_OK;

@@ -155,8 +155,6 @@ static inline bool ln_value_ready(const ln_value *v) { return v->buffer != NULL;
 ln_code ln_value_host(ln_ctx *ctx, ln_value *v, const void **data);
 /* For a leaf of ln_value_new that nobody has read yet: writable data. */
 void *ln_value_fill(ln_value *v);
-/* Computes a one-element value and converts it. */
-ln_code ln_value_item(ln_ctx *ctx, ln_value *v, double *out);
 
 /* -- recording. in[i] may be NULL for optional inputs. out[] gets nout values with
  * refs = handles = 1 each. attrs and scalars may be NULL for the defaults. */

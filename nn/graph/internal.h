@@ -11,8 +11,6 @@ typedef struct ln_failure {
 } ln_failure;
 
 /* -- context.c */
-/* The same string for equal text, owned by the context; NULL when memory ran out. */
-const char *ln_intern(ln_ctx *ctx, const char *text);
 /* Adds op, where and layer to ctx->error, which must be filled, and returns its code. */
 ln_code ln_blame(ln_ctx *ctx, ln_op op, const char *where, const char *layer);
 /* Gives memory back: the host collects, the pool is emptied. */
@@ -32,7 +30,6 @@ ln_value *ln_value_alloc(ln_ctx *ctx, const ln_meta *meta); /* refs = 1, no hand
 void ln_value_settle(ln_ctx *ctx, ln_value *v);
 ln_node *ln_node_alloc(ln_ctx *ctx, int nin);
 void ln_node_release(ln_ctx *ctx, ln_node *node);
-bool ln_value_holds_node(const ln_value *v);
 bool ln_node_saves_input(const ln_node *node, int i); /* does the gradient rule read it? */
 /* Puts the node on the tape: what its gradient rule reads is saved from now on. */
 ln_code ln_node_save(ln_ctx *ctx, ln_node *node);
@@ -42,8 +39,6 @@ void ln_node_spend(ln_ctx *ctx, ln_node *node);
 void ln_node_leave(ln_ctx *ctx, ln_node *node);
 
 /* -- record.c */
-/* A node for op without inputs or outputs filled in; the pending list gets room for it. */
-ln_code ln_pending_reserve(ln_ctx *ctx);
 /* Raises the error of a value whose flush failed. */
 ln_code ln_value_failed(ln_ctx *ctx, const ln_value *v);
 

@@ -120,21 +120,9 @@ uint64_t ln_op_table_hash(void) {
   return table_hash;
 }
 
-ln_op ln_op_named(const char *name) {
-  for (int op = 0; op < LN_OP_COUNT; op++)
-    if (strcmp(rows[op].name, name) == 0) return (ln_op)op;
-  return LN_OP_COUNT;
-}
-
 const ln_attr_row *ln_op_attr(ln_op op, int k) {
   pthread_once(&decoded, decode);
   return k >= 0 && k < MAX_ATTRS ? op_attrs[op][k] : NULL;
-}
-
-const ln_attr_row *ln_attr_named(const char *name) {
-  for (int a = 0; a < ATTR_COUNT; a++)
-    if (strcmp(attr_rows[a].name, name) == 0) return &attr_rows[a];
-  return NULL;
 }
 
 static const char *const mode_names[] = {

@@ -78,7 +78,6 @@ typedef struct ln_op_info {
 
 const ln_op_row *ln_op_get(ln_op op);
 const ln_op_info *ln_op_info_get(ln_op op);
-ln_op ln_op_named(const char *name); /* LN_OP_COUNT when unknown */
 uint64_t ln_op_table_hash(void);     /* backends are refused when it differs */
 
 /* Attribute schema, for the binding and for help. */
@@ -97,7 +96,6 @@ typedef struct ln_attr_row {
 
 /* The k-th attribute of an op in positional order, NULL when there is none. */
 const ln_attr_row *ln_op_attr(ln_op op, int k);
-const ln_attr_row *ln_attr_named(const char *name);
 const char *ln_mode_name(ln_mode mode);
 void ln_attrs_default(ln_attrs *attrs, ln_scalars *scalars);
 

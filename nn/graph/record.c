@@ -10,7 +10,8 @@ ln_code ln_value_failed(ln_ctx *ctx, const ln_value *v) {
   return ctx->error.code;
 }
 
-ln_code ln_pending_reserve(ln_ctx *ctx) {
+/* Room in the pending list for one more node. */
+static ln_code reserve_pending(ln_ctx *ctx) {
   if (ctx->npending < ctx->pending_cap) return LN_OK;
   int cap = ctx->pending_cap == 0 ? 256 : 2 * ctx->pending_cap;
   ln_node **list = ln_realloc(&ctx->mem, ctx->pending, (size_t)cap * sizeof(ln_node *));
@@ -159,7 +160,7 @@ static ln_code record(ln_ctx *ctx, ln_op op, ln_value *const *in, int nin, ln_at
   memset(out_meta, 0, sizeof out_meta);
   ln_code code = row->shape(in_meta, nin, attrs, out_meta, &ctx->error);
   if (code != LN_OK) return code;
-  code = ln_pending_reserve(ctx);
+  code = reserve_pending(ctx);
   if (code != LN_OK) return code;
   ln_node *node = ln_node_alloc(ctx, nin);
   if (node == NULL) return ln_no_memory(ctx, sizeof *node);

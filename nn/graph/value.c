@@ -94,14 +94,14 @@ static void failure_release(ln_ctx *ctx, ln_failure *f) {
   if (f != NULL && --f->refs == 0) ln_free(&ctx->mem, f);
 }
 
-bool ln_value_holds_node(const ln_value *v) {
+static bool holds_node(const ln_value *v) {
   return v->node != NULL && (v->output == 0 || v->node->op == LN_OP_COUNT);
 }
 
 static void value_free(ln_ctx *ctx, ln_value *v) {
   if (v->node != NULL) {
     v->node->out[v->output] = NULL;
-    if (ln_value_holds_node(v)) ln_node_release(ctx, v->node);
+    if (holds_node(v)) ln_node_release(ctx, v->node);
   }
   ln_buffer_release(ctx, v->buffer);
   ln_value_drop(ctx, v->grad);
@@ -208,7 +208,7 @@ void ln_node_leave(ln_ctx *ctx, ln_node *node) {
   for (int o = 0; o < node->nout; o++) {
     ln_value *v = node->out[o];
     if (v == NULL) continue;
-    bool held = ln_value_holds_node(v);
+    bool held = holds_node(v);
     node->out[o] = NULL;
     v->node = NULL;
     if (held) ln_node_release(ctx, node); /* the caller holds another reference */

@@ -93,26 +93,3 @@ ln_code ln_value_host(ln_ctx *ctx, ln_value *v, const void **data) {
 }
 
 void *ln_value_fill(ln_value *v) { return v->buffer == NULL ? NULL : v->buffer->data; }
-
-ln_code ln_value_item(ln_ctx *ctx, ln_value *v, double *out) {
-  char shape[LN_SHAPE_TEXT];
-  const void *data = NULL;
-  if (ln_numel(&v->meta) != 1)
-    return ln_fail(&ctx->error, LN_EINVAL, "[item] one element expected, got shape %s",
-                   ln_shape_text(&v->meta, shape, sizeof shape));
-  ln_code code = ln_value_host(ctx, v, &data);
-  if (code != LN_OK) return code;
-  switch (v->meta.dtype) {
-    case LN_F32: *out = (double)*(const float *)data; break;
-    case LN_F64: *out = *(const double *)data; break;
-    case LN_I64: *out = (double)*(const int64_t *)data; break;
-    case LN_I32: *out = *(const int32_t *)data; break;
-    case LN_BF16: {
-      union { uint32_t bits; float value; } f = {.bits = (uint32_t)*(const uint16_t *)data << 16};
-      *out = (double)f.value;
-      break;
-    }
-    default: *out = *(const uint8_t *)data; break;
-  }
-  return LN_OK;
-}
