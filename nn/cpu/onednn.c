@@ -258,12 +258,6 @@ void ln_dnnl_conv_free(ln_dnnl_conv *c) {
   ln_free(c->dnnl->mem, c);
 }
 
-const char *ln_dnnl_conv_name(const ln_dnnl_conv *c) {
-  const char *name = "";
-  dnnl_primitive_desc_query(c->pd, dnnl_query_impl_info_str, 0, (void *)&name);
-  return name;
-}
-
 size_t ln_dnnl_conv_workspace(const ln_dnnl_conv *c) { return c->workspace; }
 
 /* -- running */

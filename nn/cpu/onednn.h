@@ -23,7 +23,6 @@ void ln_dnnl_describe(char *text, size_t size); /* "oneDNN 2.6.3" */
 ln_code ln_dnnl_conv_new(const ln_dnnl *dnnl, const ln_conv_geometry *g, ln_conv_dir dir, bool bias,
                          int threads, int lanes, ln_dnnl_conv **out, ln_error *err);
 void ln_dnnl_conv_free(ln_dnnl_conv *conv); /* NULL is fine */
-const char *ln_dnnl_conv_name(const ln_dnnl_conv *conv); /* the implementation's */
 size_t ln_dnnl_conv_workspace(const ln_dnnl_conv *conv); /* bytes a lane */
 
 /* Runs in `lane` with the thread count it was made for, in the calling thread's OpenMP
