@@ -70,7 +70,8 @@ local function open_pairs(o, extra)
   end
   local family, count = o.phantom:match("^(%a+):?(%d*)$")
   count = tonumber(count) or 200
-  return data.phantom { family = family, count = math.min(count, o.limit or count), seed = 0 }
+  return data.phantom { family = family, count = math.min(count, o.limit or count), seed = 0,
+    exclude = o.exclude }
 end
 
 docs("run.pairs", "pairs{numeric=false}: the list of images and masks that the options name: sorted, limited,"
