@@ -5,10 +5,11 @@
 --   local paper = run.start { id = "gpt4", epochs = 25, batch = 16, size = 256, lr = 1e-3 }
 --   local pairs = paper:pairs()
 --   for epoch in paper:epochs(model, optimizer) do
---     ...
---     paper:log_epoch { train_loss = ..., val_loss = ..., val_dice = {...} }
+--     local train_loss = paper:train_epoch(steps, model, train_loader, optimizer)
+--     local val_loss, val_dice = paper:validate(steps, model, val_loader)
+--     paper:log_epoch { train_loss = train_loss, val_loss = val_loss, val_dice = val_dice }
 --   end
---   paper:log_test(scores)
+--   paper:log_test(paper:test(steps, model, test_loader))
 --   paper:finish()
 
 local core = require "lunette.core"
@@ -22,6 +23,9 @@ local summary = require "lunette.summary"
 local journal = require "lunette.run.journal"
 local checkpoint = require "lunette.run.checkpoint"
 local groups = require "lunette.run.groups"
+local loops = require "lunette.run.loops"
+local figures = require "lunette.run.figures"
+local copies = require "lunette.run.copies"
 
 local Run = {}
 Run.__index = Run
@@ -40,13 +44,22 @@ local function must(value, message)
   return value
 end
 
-docs("run.start", "start{id=, epochs=, batch=, size=, lr=}: reads the command line (--help lists its options), sets"
-  .. " device and seed, and returns the run; its options are in .options")
-function run.start(defaults)
+-- What a pipeline says of itself: the defaults of its options, and facts for run.json.
+local own = { "id", "out", "epochs", "batch", "size", "lr" }
+local facts = { "loss", "optimizer", "dice", "resize" }
+
+docs("run.start", "start{id=, epochs=, batch=, size=, lr=, loss=, optimizer=, dice=, resize=\"bilinear\"}: reads the command"
+  .. " line (--help lists its options), sets device and seed, and returns the run; its options are in .options. loss,"
+  .. " optimizer and dice are one line each that says what the pipeline uses and how it defines its own Dice; with resize"
+  .. " (how images are resized) they go into run.json for the comparison")
+function run.start(pipeline)
+  local defaults, about = {}, {}
+  for _, name in ipairs(own) do defaults[name] = pipeline[name] end
+  for _, name in ipairs(facts) do about[name] = pipeline[name] end
   local o = options.parse(arg or {}, defaults)
   core.seed(o.seed)
   return setmetatable({
-    id = defaults.id, options = o, out = o.out, started = sys.clock(), earlier = 0,
+    id = defaults.id, options = o, out = o.out, started = sys.clock(), earlier = 0, about = about,
     train_losses = {}, val_losses = {}, val_dice = {}, test_dice = {},
     loaders = {}, files = {},
   }, Run)
@@ -95,6 +108,19 @@ function Run:train_test_split(items, split)
   return first, second
 end
 
+docs("run.random_split", "random_split(items, {lengths=, generator= or seed=}): as data.random_split; with --group-by"
+  .. " whole groups go to one side, in the same shares")
+function Run:random_split(items, split)
+  if self.options.group_by then
+    return groups.random_split(must(groups.read(self.list, self.options.group_by)), items, split)
+  end
+  return data.random_split(items, split)
+end
+
+docs("run.copy_pairs", "copy_pairs(indices, images, masks): copies these pairs into folders of the results folder and"
+  .. " returns images' folder, masks' folder; what an earlier run copied there is removed first")
+function Run:copy_pairs(indices, images, masks) return copies.make(self, indices, images, masks, stop) end
+
 docs("run.loader", "loader(dataset, {shuffle=false}): a DataLoader with the options' batch size, seed and workers;"
   .. " --no-shuffle takes the order as it is")
 function Run:loader(dataset, choices)
@@ -132,7 +158,7 @@ local fixed = { "images", "masks", "suffix", "phantom", "exclude", "group_by", "
   "precision", "shuffle" }
 
 local function describe(self, status)
-  local o, settings = {}, sys.settings()
+  local o, settings, about = {}, sys.settings(), self.about
   for name, value in pairs(self.options) do
     if name ~= "given" and not (name == "phantom" and self.options.images) then o[name] = value end
   end
@@ -141,6 +167,8 @@ local function describe(self, status)
     precision = settings.precision, threads = settings.threads > 0 and settings.threads or sys.cores(), deterministic = settings.deterministic,
     eager = settings.eager, versions = { lunette = sys.version, luajit = jit.version },
     data = { count = #self.list, fingerprint = self.fingerprint },
+    input = { size = o.size, resize = about.resize or "bilinear" },
+    loss = about.loss, optimizer = about.optimizer, dice = about.dice, model = self.model_file,
     files = #self.files > 0 and self.files or nil,
   }, { indent = 2, order = { "id", "status" } }) .. "\n"
 end
@@ -166,6 +194,7 @@ local function check_unchanged(self)
   local before = earlier_run(self)
   if not before then stop("--resume: no run in %s to go on with", self.out) end
   self.files = type(before.files) == "table" and before.files or {}
+  self.model_file = before.model
   for _, name in ipairs(fixed) do
     local was, is = before.options[name], self.options[name]
     if tostring(was) ~= tostring(is) then
@@ -221,6 +250,17 @@ function Run:epochs(model, optimizer)
     return epoch
   end
 end
+
+docs("run.improves", "improves(val_loss): whether this loss is smaller than every earlier epoch's; to be asked before"
+  .. " log_epoch. A NaN or infinite loss is none")
+function Run:improves(val_loss)
+  local least = math.huge
+  for _, earlier in ipairs(self.val_losses) do least = math.min(earlier == earlier and earlier or least, least) end
+  return val_loss < least
+end
+
+Run.train_epoch, Run.validate, Run.test = loops.train_epoch, loops.validate, loops.test
+Run.plot_losses, Run.plot_predictions = figures.losses, figures.predictions
 
 docs("run.training_seconds", "training_seconds(): seconds spent in epochs so far, those before a --resume included")
 function Run:training_seconds() return self.earlier + sys.clock() - self.training_started end
@@ -314,8 +354,10 @@ function Run:figure(name, spec)
   must(done, message)
 end
 
-docs("run.save", "save(name, state or net, {input=}): tensors in the results folder; as lunette.save")
+docs("run.save", "save(name, state or net, {input=}): tensors in the results folder; as lunette.save. The last net that"
+  .. " was saved whole is the one that the comparison scores")
 function Run:save(name, what, extra)
+  if extra and extra.input then self.model_file = name end
   must(require("lunette.files").save(result(self, name), what, extra))
 end
 

@@ -30,8 +30,8 @@ function groups.read(list, key)
   return values
 end
 
---- train_test_split over the groups of `items` (a count, or a list of positions).
-function groups.split(value_of, items, split)
+-- The groups of `items` (a count, or a list of positions): their names in order, and who is in each.
+local function gather(value_of, items)
   if type(items) == "number" then
     local count = items
     items = {}
@@ -46,7 +46,11 @@ function groups.split(value_of, items, split)
     end
     table.insert(members[name], i)
   end
-  local sides = { data.train_test_split(#names, split) }
+  return names, members
+end
+
+-- Lists of group numbers as lists of positions.
+local function positions(sides, names, members)
   for side, chosen in ipairs(sides) do
     local flat = {}
     for _, g in ipairs(chosen) do
@@ -55,6 +59,25 @@ function groups.split(value_of, items, split)
     sides[side] = flat
   end
   return unpack(sides)
+end
+
+--- train_test_split over the groups of `items`.
+function groups.split(value_of, items, split)
+  local names, members = gather(value_of, items)
+  return positions({ data.train_test_split(#names, split) }, names, members)
+end
+
+--- random_split over the groups of `items`: split.lengths count items and are turned into shares of the groups.
+function groups.random_split(value_of, items, split)
+  local names, members = gather(value_of, items)
+  local total, left, lengths = 0, #names, {}
+  for _, length in ipairs(split.lengths) do total = total + length end
+  for i, length in ipairs(split.lengths) do
+    lengths[i] = i < #split.lengths and math.floor(length / total * #names) or left
+    left = left - lengths[i]
+  end
+  return positions({ data.random_split(#names, { lengths = lengths, seed = split.seed, generator = split.generator }) },
+    names, members)
 end
 
 -- FNV-1a over 32 bits, continued; the multiplication by the prime 16777619 is done by shifts.

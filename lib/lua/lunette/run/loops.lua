@@ -1,0 +1,77 @@
+-- run.loops: the three loops over a loader that every pipeline has. What differs between the
+-- pipelines is in the table `steps` that a script's train.lua returns:
+--
+--   steps.mean                                  "samples" or "batches": how an epoch's loss is averaged
+--   steps.train(model, images, masks)           -> loss
+--   steps.validate(model, images, masks)        -> loss, Dice of the batch
+--   steps.test(model, images, masks)            -> Dice of the batch
+--
+-- Losses are scalar tensors, Dice values scalar tensors or numbers.
+
+local lt = require "lunette"
+local args = require "lunette.args"
+local docs = require "lunette.docs"
+local progress = require "lunette.progress"
+
+local loops = {}
+
+local function number(x) return type(x) == "number" and x or x:item() end
+
+-- Adds up losses; by samples a short last batch counts less, by batches it counts fully.
+local function averager(mean)
+  args.check(mean == "samples" or mean == "batches", "[run] steps.mean must be samples or batches, got %s",
+    tostring(mean))
+  local total, count = 0, 0
+  return function(loss, samples)
+    local weight = mean == "samples" and samples or 1
+    total, count = total + loss * weight, count + weight
+  end, function() return total / count end
+end
+
+docs("run.train_epoch", "train_epoch(steps, model, loader, optimizer): one epoch of steps.train(model, images, masks) ->"
+  .. " loss, in training mode; returns the mean loss (steps.mean: over \"samples\" or \"batches\")")
+function loops.train_epoch(run, steps, model, loader, optimizer)
+  local add, mean = averager(steps.mean)
+  model:train()
+  for images, masks in progress(loader, "Training") do
+    optimizer:zero_grad()
+    local loss = steps.train(model, images, masks)
+    loss:backward()
+    optimizer:step()
+    local value = loss:item()
+    add(value, images:size(1))
+    run:log_step(value)
+  end
+  return mean()
+end
+
+docs("run.validate", "validate(steps, model, loader): steps.validate(model, images, masks) -> loss, Dice for each batch, in"
+  .. " evaluation mode and without a tape; returns the mean loss and the list of Dice values, one a batch")
+function loops.validate(_, steps, model, loader)
+  local add, mean = averager(steps.mean)
+  local scores = {}
+  model:eval()
+  lt.no_grad(function()
+    for images, masks in progress(loader, "Validation") do
+      local loss, dice = steps.validate(model, images, masks)
+      add(number(loss), images:size(1))
+      scores[#scores + 1] = number(dice)
+    end
+  end)
+  return mean(), scores
+end
+
+docs("run.test", "test(steps, model, loader): steps.test(model, images, masks) -> Dice for each batch, as validate; returns"
+  .. " the list, one a batch")
+function loops.test(_, steps, model, loader)
+  local scores = {}
+  model:eval()
+  lt.no_grad(function()
+    for images, masks in progress(loader, "Testing") do
+      scores[#scores + 1] = number(steps.test(model, images, masks))
+    end
+  end)
+  return scores
+end
+
+return loops

@@ -1,0 +1,31 @@
+-- Copilot's training, validation and test.
+
+local nn = require "lunette.nn"
+
+local criterion = nn.BCELoss()
+
+-- One ratio over all pixels of the batch.
+-- QUIRK: the probabilities are used as they are, and the background's stay at 0.15 to 0.5: they
+-- outweigh the overlap, so that the paper's value is a few percent whatever the net has learnt.
+local function dice_coefficient(outputs, targets)
+  local smooth = 1
+  local intersection = (outputs * targets):sum()
+  return (2 * intersection + smooth) / (outputs:sum() + targets:sum() + smooth)
+end
+
+local steps = { mean = "samples" }
+
+function steps.train(model, images, masks)
+  return criterion(model(images), masks)
+end
+
+function steps.validate(model, images, masks)
+  local outputs = model(images)
+  return criterion(outputs, masks), dice_coefficient(outputs, masks)
+end
+
+function steps.test(model, images, masks)
+  return dice_coefficient(model(images), masks)
+end
+
+return steps
