@@ -65,9 +65,9 @@ function grid.make(group, path)
   local image, target = group.pairs:load(group.sample), group.masks(group.sample)
   image = image:float() / 255
   local scratch = path .. ".part.png"
-  local result, message = { stem = group.pairs:stem(group.sample), cells = cells, height = image:size(1), width = image:size(2) }, nil
-  result.image, message = png(image, scratch)
-  if not result.image then return nil, message end
+  local picture, message = png(image, scratch)
+  if not picture then return nil, message end
+  local result = { stem = group.pairs:stem(group.sample), cells = cells, width = image:size(2), image = picture }
   result.truth = png(target:float(), scratch)
   result.truth_overlay = png(blend(image, { { target, grid.colours.hit } }), scratch)
   for _, cell in ipairs(cells) do

@@ -49,12 +49,12 @@ end
 function score.compare(prediction, target)
   local p, t = prediction:float(), target:float()
   local overlap, a, b = (p * t):sum():item(), p:sum():item(), t:sum():item()
-  if a == 0 and b == 0 then return 1, 1, 0 end
-  if a == 0 or b == 0 then return 0, 0, math.sqrt(target:size(1) ^ 2 + target:size(2) ^ 2) end
-  return 2 * overlap / (a + b), overlap / (a + b - overlap), metrics.hd95(prediction, target)
+  local hd95 = metrics.hd95(prediction, target)
+  if a + b == 0 then return 1, 1, hd95 end
+  return 2 * overlap / (a + b), overlap / (a + b - overlap), hd95
 end
 
---- Loads a run's model and reads its features; false with the reason in the run's problems when it cannot.
+-- Loads a run's model and reads its features; nil, and the reason in the run's problems, when it cannot.
 local function open_model(run)
   local model, message = lt.load(run.folder .. "/" .. run.model)
   if not model then

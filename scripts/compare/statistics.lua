@@ -32,26 +32,17 @@ function statistics.summary(list)
   return result
 end
 
-local function result_of(test, a, b)
-  local ok, result = pcall(test, a, b)
-  return ok and type(result) == "table" and result.p == result.p and result or nil
-end
+local function result_of(statistic, p) return { statistic = statistic, p = p } end
 
 -- Corrects the p values of one test over all pairs.
-local function correct(pairs_of_runs, name)
-  local list, holders = {}, {}
-  for _, pair in ipairs(pairs_of_runs) do
-    if pair[name] then
-      list[#list + 1] = pair[name].p
-      holders[#list] = pair[name]
-    end
-  end
-  if #list == 0 then return end
-  for i, p in ipairs(stats.bonferroni(list)) do holders[i].corrected = p end
+local function correct(list, name)
+  local p = {}
+  for i, pair in ipairs(list) do p[i] = pair[name].p end
+  for i, corrected in ipairs(#p > 0 and stats.bonferroni(p) or p) do list[i][name].corrected = corrected end
 end
 
 --- Every pair of runs with fair scores: { first, second, difference of means, mann_whitney, wilcoxon }, each test
--- { statistic, p, corrected } or nil where it says nothing (all values alike).
+-- { statistic, p, corrected }.
 function statistics.pairs(list_of_runs)
   local scored, result = {}, {}
   for _, run in ipairs(list_of_runs) do
@@ -61,7 +52,7 @@ function statistics.pairs(list_of_runs)
     for j = i + 1, #scored do
       local a, b = statistics.values(scored[i], "dice"), statistics.values(scored[j], "dice")
       result[#result + 1] = { first = scored[i], second = scored[j], difference = stats.mean(a) - stats.mean(b),
-        mann_whitney = result_of(stats.mann_whitney, a, b), wilcoxon = result_of(stats.wilcoxon, a, b) }
+        mann_whitney = result_of(stats.mann_whitney(a, b)), wilcoxon = result_of(stats.wilcoxon(a, b)) }
     end
   end
   correct(result, "mann_whitney")

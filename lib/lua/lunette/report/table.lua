@@ -21,9 +21,17 @@ local function head(column)
     html.tag("button", { type = "button" }, column[1]))
 end
 
-docs("report.table.rows", "rows{caption=, columns={{label, class=, hint=}, ...}, rows={{cell, ...}, ...}}: a table, a click on"
+-- The table in a box that scrolls by itself, so that the page never does sideways.
+local function boxed(spec, kind, heads, body)
+  return html.tag("div", { class = "scroll" .. (spec.tall and " tall" or ""), tabindex = "0", role = "region",
+    ["aria-label"] = spec.caption },
+    html.tag("table", { class = kind }, html.tag("caption", spec.caption), html.tag("thead", html.tag("tr", heads)),
+      html.tag("tbody", body)))
+end
+
+docs("report.table.rows", "rows{caption=, tall=false, columns={{label, class=, hint=}, ...}, rows={{cell, ...}, ...}}: a table, a click on"
   .. " a column's head sorts its rows. A cell is text, markup, or {content, value=number to sort by, class=}; the first of a row"
-  .. " names it")
+  .. " names it; a tall table scrolls in a box of its own")
 function report_table.rows(spec)
   local heads, body = {}, {}
   for i, column in ipairs(spec.columns) do heads[i] = head(column) end
@@ -32,11 +40,9 @@ function report_table.rows(spec)
     for i, x in ipairs(row) do
       cells[i] = i == 1 and cell("th", x, { scope = "row" }) or cell("td", x, { class = spec.columns[i].class })
     end
-    body[r] = html.tag("tr", html.list(cells))
+    body[r] = html.tag("tr", cells)
   end
-  return html.tag("div", { class = "scroll", tabindex = "0", role = "region", ["aria-label"] = spec.caption },
-    html.tag("table", { class = "sortable" }, html.tag("caption", spec.caption),
-      html.tag("thead", html.tag("tr", html.list(heads))), html.tag("tbody", html.list(body))))
+  return boxed(spec, "sortable", heads, body)
 end
 
 docs("report.table.columns", "columns{caption=, corner=, heads={content, ...}, rows={{label, cell, ...}, ...}}: a table whose"
@@ -47,11 +53,9 @@ function report_table.columns(spec)
   for r, row in ipairs(spec.rows) do
     local cells = { html.tag("th", { scope = "row" }, html.tag("button", { type = "button" }, row[1])) }
     for i = 2, #row do cells[i] = cell("td", row[i]) end
-    body[r] = html.tag("tr", html.list(cells))
+    body[r] = html.tag("tr", cells)
   end
-  return html.tag("div", { class = "scroll", tabindex = "0", role = "region", ["aria-label"] = spec.caption },
-    html.tag("table", { class = "sortable across" }, html.tag("caption", spec.caption),
-      html.tag("thead", html.tag("tr", html.list(heads))), html.tag("tbody", html.list(body))))
+  return boxed(spec, "sortable across", heads, body)
 end
 
 return report_table
