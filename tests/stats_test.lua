@@ -75,6 +75,9 @@ check.test("descriptions as numpy", function()
   local list = { 3, 1, 2 }
   stats.median(list)
   check.equal(list, { 3, 1, 2 }, "the list stays as it is")
+  local long = {}
+  for i = 1, 20001 do long[i] = 20002 - i end
+  check.equal(stats.median(long), 10001)
   check.equal(stats.median { 1, math.huge, math.huge }, math.huge)
 end)
 

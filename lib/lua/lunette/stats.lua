@@ -230,7 +230,8 @@ local function quantile_of(sorted, q)
 end
 
 local function sorted_copy(list)
-  local copy = { unpack(list) }
+  local copy = {}
+  for i, x in ipairs(list) do copy[i] = x end
   table.sort(copy)
   return copy
 end
