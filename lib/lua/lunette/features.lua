@@ -252,11 +252,14 @@ local function decoder_of(net, decoder, final, result)
   result.decoder_stages, result.decoder_channels, result.up = #stages, channels, distinct(words)
 end
 
--- Walks back over crops, padding and resizing; returns the value behind them and what was met.
+local passing = { slice = true, pad = true, interpolate = true, reshape = true }
+
+-- Walks back over crops, padding and resizing (an index is slices and a reshape); returns the value behind them and
+-- what was met.
 local function origin(net, value)
   local met = {}
   local entry = net.maker[value]
-  while entry and (entry.op == "slice" or entry.op == "pad" or entry.op == "interpolate") do
+  while entry and passing[entry.op] do
     if entry.op == "slice" then met.cropped = true end
     if entry.op == "interpolate" then met[grows(net, entry.takes[1], value) and "enlarged" or "shrunk"] = true end
     value = entry.takes[1]
@@ -321,9 +324,7 @@ local function final_of(net, final, result)
     local entry = net.nodes[i]
     if needed[entry.gives] and simple[entry.op] then table.insert(result.final_activations, simple[entry.op]) end
   end
-  local last = origin(net, net.result)
-  local maker = net.maker[last]
-  while maker and maker.op == "reshape" do maker = net.maker[maker.takes[1]] end
+  local maker = net.maker[(origin(net, net.result))]
   if maker and (maker.op == "sigmoid" or maker.op == "softmax") then result.ends_in = maker.op end
 end
 
