@@ -1,6 +1,8 @@
-/* metrics.c: lunette.metrics_c, metrics that are no tensor ops. lib/lua/lunette/metrics.lua
- * makes the public functions of it and checks what a user gave; here a call is taken apart.
+/* metrics.c: lunette.metrics_c, metrics that are no tensor ops, and what statistics need of C.
+ * lib/lua/lunette/metrics.lua and stats.lua make the public functions of it and check what
+ * a user gave; here a call is taken apart.
  */
+#include "../nn/base/rng.h"
 
 #include "../nn/metrics/distance.h"
 #include "bind.h"
@@ -35,8 +37,23 @@ static int surface(lua_State *L) {
   return 2;
 }
 
+/* resample(list, seed, round, into): fills `into` with #list items of the list, drawn with
+ * replacement: item i, from 0, of draw number `round` of Philox under `seed`. */
+static int resample(lua_State *L) {
+  vm_poll(L);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checktype(L, 4, LUA_TTABLE);
+  int n = (int)lua_objlen(L, 1);
+  uint64_t seed = (uint64_t)vm_check_int(L, 2), round = (uint64_t)vm_check_int(L, 3);
+  for (int i = 0; i < n; i++) {
+    lua_rawgeti(L, 1, (int)ln_below_at(seed, round, (uint64_t)i, (uint64_t)n) + 1);
+    lua_rawseti(L, 4, i + 1);
+  }
+  return 0;
+}
+
 int luaopen_lunette_metrics_c(lua_State *L) {
-  static const luaL_Reg functions[] = {{"surface", surface}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"surface", surface}, {"resample", resample}, {NULL, NULL}};
   lua_newtable(L);
   luaL_register(L, NULL, functions);
   return 1;
