@@ -30,7 +30,7 @@ local copies = require "lunette.run.copies"
 local Run = {}
 Run.__index = Run
 
-local run = {}
+local run = { class = Run }
 
 -- Ends the program as an error of the environment does: no traceback, status 1.
 local function stop(format, ...)
