@@ -29,7 +29,7 @@ check.test("every function of a module that the prompt names exists", function()
       seen = seen + 1
     end
   end
-  assert(seen > 60, "found only " .. seen)
+  assert(seen > 50, "found only " .. seen)
 end)
 
 -- What the word before the colon stands for in the prompt.
