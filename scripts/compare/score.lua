@@ -10,6 +10,7 @@ local data = require "lunette.data"
 local features = require "lunette.features"
 local metrics = require "lunette.metrics"
 local progress = require "lunette.progress"
+local stats = require "lunette.stats"
 
 local score = {}
 
@@ -94,18 +95,17 @@ end
 
 -- The image that the grid shows: the wanted one, or the one whose foreground is nearest the median of those that have any.
 local function choose_sample(group, wanted)
-  local sizes, filled = {}, {}
+  local sizes, filled, chosen = {}, {}, nil
   for i = 1, #group.pairs do
-    if wanted and group.pairs:stem(i) == wanted then return i end
-    local target = group.masks(i)
-    sizes[i] = target:float():mean():item()
+    sizes[i] = group.masks(i):float():mean():item()
     if sizes[i] > 0 then filled[#filled + 1] = sizes[i] end
+    if group.pairs:stem(i) == wanted then chosen = i end
   end
-  group.foreground, group.empty_masks = sizes, #group.pairs - #filled
+  group.empty_masks = #sizes - #filled
+  if chosen then return chosen end
   if wanted then table.insert(group.notes, ("--sample %s is not in this holdout; another image is shown."):format(wanted)) end
   if #filled == 0 then return 1 end
-  table.sort(filled)
-  local middle, best = filled[math.floor((#filled + 1) / 2)], nil
+  local middle, best = stats.median(filled), nil
   for i, size in ipairs(sizes) do
     if size > 0 and (not best or math.abs(size - middle) < math.abs(sizes[best] - middle)) then best = i end
   end
