@@ -2,7 +2,6 @@
 local check = dofile("tests/check.lua")
 package.path = "scripts/compare/?.lua;" .. package.path
 local lt = require "lunette"
-local nn = require "lunette.nn"
 local data = require "lunette.data"
 local save = require "lunette.save"
 local sys = require "lunette.sys"
@@ -17,61 +16,8 @@ local paper = require "paper"
 local features_table = require "features_table"
 
 progress.quiet = true
-local folder = os.tmpname()
-os.remove(folder)
-assert(sys.mkdir(folder))
-
-local HOLDOUT = { "glottis_0002", "glottis_0005", "glottis_0007" }
-assert(save.write(folder .. "/holdout.txt", table.concat(HOLDOUT, "\n") .. "\n"))
-
-local function net(sigmoid, seed)
-  lt.manual_seed(seed or 1)
-  local layers = { nn.Conv2d(1, 2, 3, { padding = 1 }), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(2, 1, 1) }
-  if sigmoid then layers[#layers + 1] = nn.Sigmoid() end
-  return nn.Sequential(unpack(layers))
-end
-
--- -- a results folder made by hand
-
-local function journal(epochs, finished)
-  local lines = {}
-  for e = 1, epochs do
-    lines[#lines + 1] = ('{"kind":"val_batch","epoch":%d,"batch":1,"dice":%g}'):format(e, e / 10)
-    lines[#lines + 1] = ('{"kind":"epoch","epoch":%d,"train_loss":%g,"val_loss":%g,"val_dice":%g,"seconds":1.5}'):format(e, 1 / e,
-      1.2 / e, e / 10)
-  end
-  if finished then
-    lines[#lines + 1] = '{"kind":"test_batch","batch":1,"dice":0.25}\n{"kind":"test_batch","batch":2,"dice":0.75}'
-    lines[#lines + 1] = '{"kind":"end","test_dice":0.5,"params":23,"seconds":4,"peak_rss_bytes":1000}'
-  end
-  return table.concat(lines, "\n") .. "\n"
-end
-
--- Writes a run; `changes` replaces fields of run.json, false leaves one out.
-local function make_run(name, changes, seed)
-  local path = folder .. "/" .. name
-  assert(sys.mkdir(path))
-  local about = {
-    id = sys.basename(name), status = "finished", data = { count = 5, fingerprint = "00000000" }, device = "cpu", threads = 1,
-    options = { phantom = "glottis:8", exclude = folder .. "/holdout.txt", epochs = 3, batch = 2, size = 32, lr = 1e-3 },
-    input = { size = 32, resize = "bilinear" }, loss = "BCEWithLogitsLoss", optimizer = "Adam",
-    dice = "hard, per <batch> & smooth 1", model = "model.safetensors",
-  }
-  for key, value in pairs(changes or {}) do about[key] = value or nil end
-  assert(save.write(path .. "/run.json", save.json(about)))
-  assert(save.write(path .. "/metrics.jsonl", journal(3, about.status == "finished")))
-  assert(lt.save(path .. "/model.safetensors", net(about.id ~= "gpt4", seed), { input = { 2, 1, 32, 32 } }))
-  return path
-end
-
-local function compare(...)
-  local words = { sys.executable(), "scripts/compare/main.lua", ... }
-  words[#words + 1] = "--threads"
-  words[#words + 1] = "1"
-  local result = assert(sys.run(words, { stdout = folder .. "/stdout", stderr = folder .. "/stderr",
-    env = { LUNETTE_CHECK_LEAKS = "0" } }))
-  return result.status, assert(save.read(folder .. "/stdout")), assert(save.read(folder .. "/stderr"))
-end
+local folders = dofile("tests/results_folders.lua")
+local folder, HOLDOUT, make_run, compare = folders.path, folders.holdout, folders.make, folders.compare
 
 -- -- parts of the page
 
@@ -152,7 +98,7 @@ check.test("the fair re-score equals a computation by hand on three images", fun
   local list = assert(data.phantom { family = "glottis", count = 8, seed = 0, only = folder .. "/holdout.txt" })
   check.equal(#list, 3)
   -- dark is foreground in these pictures: a net that looks at darkness alone gets some of it right
-  local model = net(false)
+  local model = folders.net(false)
   lt.no_grad(function()
     model:state_dict()["3.weight"]:assign_(lt.tensor { -9, -7 }:reshape(1, 2, 1, 1))
     model:state_dict()["3.bias"]:assign_(lt.tensor { 1.5 })
@@ -172,8 +118,8 @@ check.test("the fair re-score equals a computation by hand on three images", fun
 end)
 
 check.test("empty masks: both 1, 1 and 0; one 0, 0 and the diagonal", function()
-  local empty, dot = lt.zeros(30, 40):gt(0.5), lt.zeros(30, 40):gt(0.5)
-  dot = lt.ones(30, 40):gt(0.5)
+  local empty = lt.zeros(30, 40):gt(0.5)
+  local dot = lt.ones(30, 40):gt(0.5)
   check.equal({ score.compare(empty, empty) }, { 1, 1, 0 })
   check.equal({ score.compare(empty, dot) }, { 0, 0, 50 })
   check.equal({ score.compare(dot, empty) }, { 0, 0, 50 })
@@ -303,7 +249,7 @@ check.test("the paper's words stand beside a graph that says something else", fu
     check.equal({ row(copilot, key).paper, row(copilot, key).mark }, {}, key)
   end
   check.equal(row(copilot, "residuals"), nil)
-  check.equal(features_table.overrides(copilot), { "batch size 4 instead of 16" })
+  check.equal(features_table.overrides(copilot), { { label = "Batch size", value = "4", paper = "16" } })
 end)
 
 -- -- all of it
@@ -343,7 +289,7 @@ check.test("the report is one file with every table, and says what is missing", 
   for _, wanted in ipairs {
     "Fair scores on the holdout", "Features of the networks", "Tests between pairs of models", "One image, every model",
     "failed after 0 of 3 epochs: out of &lt;memory&gt;", "not finished (running): 3 of 10 epochs", "run.json cannot be read",
-    "it has no run.json", "hard, per &lt;batch&gt; &amp; smooth 1", "3 images are few", "batch size 2 instead of 16",
+    "it has no run.json", "hard, per &lt;batch&gt; &amp; smooth 1", "3 images are few", "Batch size: 2 instead of the paper&#39;s 16 or 32",
     "Conv2d(64, 1, 1)",
   } do
     check.truthy(text:find(wanted, 1, true), wanted)
@@ -389,5 +335,5 @@ check.test("words that make no sense end with 2, nothing to compare with 1", fun
   check.equal(compare(folder .. "/all/gpt4", "--holdout", folder .. "/nothing.txt", "--out", folder .. "/out"), 1)
 end)
 
-os.execute("rm -rf '" .. folder .. "'")
+folders.remove()
 check.done()

@@ -149,16 +149,17 @@ function table_of.plain(c)
   return ("%s [paper: %s]"):format(c.text, c.paper)
 end
 
---- Which of the pipelines' own choices options of these runs replaced: {"Epochs 2 (the paper: 25)", ...} by run name.
+--- The pipeline's own choices that options of this run replaced: { { label =, value =, paper = }, ... }.
 function table_of.overrides(run)
-  local list_of_texts = {}
+  local found = {}
   for _, row in ipairs(rows) do
     local c = cell(row, run)
     if c.mark == "override" then
-      list_of_texts[#list_of_texts + 1] = ("%s %s instead of %s"):format(row[2]:lower(), c.text, c.paper)
+      local value = row[1] == "epochs" and tostring(run.options.epochs) or c.text
+      found[#found + 1] = { label = row[2], value = value, paper = c.paper }
     end
   end
-  return list_of_texts
+  return found
 end
 
 return table_of
