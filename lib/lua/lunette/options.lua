@@ -163,8 +163,8 @@ local function read_one(words, i, result, list)
   return i + 1
 end
 
--- What single options cannot say.
-local function check_together(given)
+docs("options.check", "check(given): what is wrong with options taken together (--masks without --images and the like), or nil")
+function options.check(given)
   if given.images and given.phantom then return "--images and --phantom exclude each other" end
   if given.masks and not given.images then return "--masks goes with --images" end
   if given.suffix and not given.images then return "--suffix goes with --images" end
@@ -183,7 +183,7 @@ function options.read(words, defaults)
     if not following then return nil, problem end
     i = following
   end
-  local problem = not given.help and check_together(given)
+  local problem = not given.help and options.check(given)
   if problem then return nil, problem end
   local result = { given = given }
   for _, source in ipairs { general, defaults, given } do
