@@ -202,7 +202,7 @@ check.test("runs are found, in the paper's order, with what is wrong with them",
   check.equal({ run.val_dice, run.test_dice, run.training_seconds, run.seconds }, { { 0.1, 0.2, 0.3 }, { 0.25, 0.75 }, 4.5, 4 })
   check.equal({ run.train_loss[2], run.val_loss[2] }, { 0.5, 0.6 })
   check.equal(find(list, "gpt_o1").problems, { "not finished (running): 3 of 10 epochs are there",
-    "1 damaged lines in metrics.jsonl were passed over" })
+    "damaged lines in metrics.jsonl that were passed over: 1" })
   check.truthy(find(list, "bing").problems[1]:find("failed after 0 of 3 epochs: out of <memory>", 1, true))
   check.truthy(table.concat(find(list, "bing").problems, "\n"):find("names no whole-model file", 1, true))
   check.equal(find(list, "gpt4").name, "GPT-4")

@@ -58,6 +58,13 @@ local function time_text(run)
   return run.seconds and ("%s, %.1f s in all"):format(text, run.seconds) or text
 end
 
+-- What the network takes: by its graph, else by the run's options.
+local function input_sides(run)
+  if run.features then return { unpack(run.features.input, 2) } end
+  local n = tonumber(run.options.size)
+  return n and { n, n }
+end
+
 local function skips_text(f)
   local s, parts = f.skips, {}
   if s.concat > 0 then parts[#parts + 1] = ("concat ×%d"):format(s.concat) end
@@ -85,10 +92,9 @@ local rows = {
   { "loss", "Loss function", "run", function(run) return run.loss end,
     function(run, words) return loss_facts(run.loss) == loss_facts(words) end, "other" },
   { "size", "Image size", "run", function(run)
-    local n = run.features and run.features.input or nil
-    if n then return table.concat(n, "×", 2) end
-    return run.options.size and ("%s×%s"):format(run.options.size, run.options.size)
-  end, function(run, words) return same_number(run.options.size, words) end, "override" },
+    local sides = input_sides(run)
+    return sides and table.concat(sides, "×")
+  end, function(run, words) return same_number(input_sides(run)[1], words) end, "override" },
   { "output", "Output size", "graph", of_graph(function(f) return size_text(f.output) end) },
   { "encoder_stages", "Encoder stages", "graph", of_graph(function(f) return tostring(f.encoder_stages) end),
     function(run, words) return same_number(run.features.encoder_stages, words) end, "other" },

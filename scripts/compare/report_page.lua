@@ -38,7 +38,7 @@ local function facts(group)
   local scored = 0
   for _, run in ipairs(group.runs) do scored = scored + (run.scores and 1 or 0) end
   return tag("dl", { class = "facts" },
-    fact("Data", group.title), fact("Images for the pipelines", group.count or "?", "each splits them itself"),
+    fact("Data", group.title, group.origin), fact("Images for the pipelines", group.count or "?", "each splits them itself"),
     fact("Holdout", group.pairs and #group.pairs or "none", group.pairs and words.empty_masks(group) or nil),
     fact("Runs", #group.runs, ("%d with a fair score"):format(scored)),
     fact("Device", words.devices(group)))

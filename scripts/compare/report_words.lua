@@ -17,7 +17,8 @@ end
 function words.title(report)
   local n = 0
   for _, group in ipairs(report.groups) do n = n + #group.runs end
-  return ("%s compared"):format(plural(n, "segmentation pipeline"))
+  if #report.groups == 1 then return ("%s compared"):format(plural(n, "segmentation pipeline")) end
+  return ("Segmentation pipelines compared: %d runs on %d data sets"):format(n, #report.groups)
 end
 
 function words.lead(report)
