@@ -128,7 +128,7 @@ end
 function words.sample_size(group)
   local n = #group.pairs
   local text = ("The interval says where the mean would lie for other images of the same kind (bootstrap over %s). It says nothing"
-    .. " of another training: each pipeline was trained once, and a second seed may change the order."):format(plural(n, "image"))
+    .. " of another training: each run is one training, and another seed may change the order."):format(plural(n, "image"))
   if n < 30 then
     text = text .. (" %s are few: intervals are rough, and one image moves a mean by up to %.2f."):format(plural(n, "image"), 1 / n)
   end

@@ -43,7 +43,7 @@ caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(5
 th,td{padding:.5em .75em;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 tbody tr:last-child>*{border-bottom:0}
 thead th{white-space:normal;background:var(--head);font-weight:600;vertical-align:bottom;position:sticky;top:0;z-index:2}
-th[scope=row],thead th:first-child{position:sticky;left:0;background:var(--card);font-weight:600;z-index:1;min-width:11.5em}
+th[scope=row],thead th:first-child{position:sticky;left:0;background:var(--card);font-weight:600;z-index:1;min-width:12.8em}
 thead th:first-child{background:var(--head);z-index:3}
 .number{text-align:right;white-space:nowrap}
 thead .number{white-space:normal;min-width:6.2em}
@@ -67,7 +67,7 @@ th button:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 .missing{color:var(--soft);font-style:italic}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,430px),1fr));gap:16px;margin:1em 0}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:10px 12px}
-figure.alone{max-width:640px;margin:1.4em 0 .6em}
+figure.alone{max-width:560px;margin:1.4em 0 .6em}
 figcaption{font-size:.92rem;font-weight:600;margin:0 0 .3em}
 figure svg{display:block;width:100%;height:auto;color:var(--ink)}
 svg text{font-family:inherit}
