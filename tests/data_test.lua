@@ -64,6 +64,24 @@ check.test("pair, sort, limit, exclude, in this order", function()
   check.fails("gone.txt: No such file", "LN_EIO", data.folder{ images = folder, suffix = "_seg", exclude = "gone.txt" })
 end)
 
+check.test("only keeps the stems of a file, all of them", function()
+  local folder = files.pairs("only", 12, "rgb8")
+  local function open(options)
+    options.images, options.suffix, options.numeric = folder, "_seg", true
+    return data.folder(options)
+  end
+  local some = files.write("some.txt", "11\n\n3\r\n4\n3\n")
+  check.equal(stems(open{ only = some }), "3 4 11")
+  check.equal(stems(open{ only = some, exclude = files.write("three.txt", "3\n") }), "4 11")
+  check.fails("some.txt names '11', which is not among the 10 pairs", "LN_EIO", open{ only = some, limit = 10 })
+  check.fails("more.txt names '13', which", "LN_EIO", open{ only = files.write("more.txt", "1\n13\n14\n") })
+  check.fails("gone.txt: No such file", "LN_EIO", open{ only = "gone.txt" })
+  check.raises(function() open{ only = files.write("none.txt", "\n") } end, "none.txt leaves none of the 12 pairs")
+  local together = open{ exclude = some }
+  check.equal(#together + #open{ only = some }, 12, "the two halves")
+  check.equal(select(2, open{ only = some }:paths(3)), folder .. "/11_seg.png")
+end)
+
 check.test("what cannot be paired is named", function()
   check.fails("folder /no/such/folder: No such file", "LN_EIO", data.folder{ images = "/no/such/folder", suffix = "_m" })
   check.fails("folder /no/such/masks", "LN_EIO", data.folder{ images = two.images, masks = "/no/such/masks" })
@@ -101,6 +119,33 @@ check.test("phantoms are lists too", function()
   check.equal(mask.dtype, "u8")
   check.raises(function() data.phantom{ family = "cat" } end, "cat")
   check.raises(function() data.phantom{ size = 4 } end, "each side must be")
+end)
+
+check.test("a phantom keeps its name and its pixels whatever is left out", function()
+  local function open(options)
+    options.family, options.count, options.size = "bolus", 12, 16
+    return data.phantom(options)
+  end
+  local function pixels(list, i)
+    local image, mask = list:load(i)
+    return { files.crc_tensor(image), files.crc_tensor(mask) }
+  end
+  local all = open{}
+  local held = files.write("held.txt", "bolus_0010\nbolus_0002\n")
+  local rest, only = open{ exclude = held }, open{ only = held }
+  check.equal(stems(only), "bolus_0002 bolus_0010")
+  check.equal({ #rest, rest:stem(2), rest:stem(3), rest:stem(10) }, { 10, "bolus_0001", "bolus_0003", "bolus_0011" })
+  check.equal(pixels(rest, 3), pixels(all, 4))
+  check.equal(pixels(only, 2), pixels(all, 11))
+  check.truthy(pixels(all, 3)[1] ~= pixels(all, 4)[1], "two pictures differ")
+  local set = data.ImageMask(only)
+  check.equal({ set:count(), set:stem(2) }, { 2, "bolus_0010" })
+  check.equal(#open{ exclude = files.write("other.txt", "bolus_0099\n") }, 12)
+  check.fails("12.txt names 'bolus_0012', which is not among the 12 pairs", "LN_EIO",
+    open{ only = files.write("12.txt", "bolus_0012\n") })
+  check.fails("gone.txt: No such file", "LN_EIO", open{ exclude = "gone.txt" })
+  check.raises(function() data.phantom{ count = 3, family = "bolus", exclude = files.write("first.txt",
+    "bolus_0000\nbolus_0001\nbolus_0002\n") } end, "first.txt leaves none of the 3 pairs")
 end)
 
 check.test("targets", function()
@@ -359,8 +404,12 @@ end)
 
 check.test("memory fails at every allocation of ours", function()
   local folder = files.pairs("memory", 3, { "rgb8", "palette4", "grey8" })
+  local keep = files.write("keep.txt", "1\n2\n3\n")
+  local drop = files.write("drop.txt", "glottis_0001\n")
   local function run()
-    local list = data.folder{ images = folder, suffix = "_seg" }
+    if not data.phantom{ count = 3, exclude = drop } then return nil end
+    local list = data.folder{ images = folder, suffix = "_seg", only = keep }
+    if not list then return nil end
     local loader = data.DataLoader(data.ImageMask(list, { size = 10 }), { batch_size = 2, workers = 1, shuffle = true })
     local count = 0
     for images in loader do count = count + images.shape[1] end

@@ -71,6 +71,28 @@ print(o.epochs, require("lunette.sys").settings().threads)
 ]])
 file:close()
 
+check.test("a script's own options and words, with shared ones among them", function()
+  local command = { words = "RUN...", defaults = { level = 3 }, rows = {
+    options.row("threads"), options.row("help"), { "level", "N", "count", "how much" }, { "out", "DIR", "text", "results" },
+  } }
+  local o = options.read_command({ "a", "--level", "7", "b", "--threads=2", "--", "--c" }, command)
+  check.equal(o, { "a", "b", "--c", level = 7, threads = 2, given = { level = 7, threads = 2 } })
+  check.equal(options.read_command({ "a" }, command).level, 3)
+  local function bad(pattern, ...)
+    local result, problem = options.read_command({ ... }, command)
+    check.equal(result, nil, pattern)
+    check.truthy(problem:find(pattern, 1, true), problem)
+  end
+  bad("RUN... is missing")
+  bad("--level wants a whole number, at least 1, got 'x'", "a", "--level", "x")
+  bad("unknown option --epochs", "a", "--epochs", "3")
+  bad("unknown option --leve (did you mean --level?)", "a", "--leve", "3")
+  bad("--out needs a value", "a", "--out")
+  check.truthy(options.read_command({ "--help" }, command).help)
+  command.words = nil
+  bad("unexpected argument 'a'", "a")
+end)
+
 -- status, standard output, standard error of the script with these words
 local function program(...)
   local out, err = os.tmpname(), os.tmpname()

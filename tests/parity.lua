@@ -52,7 +52,7 @@ end
 -- report(what, measured, bound) is called once for each quantity.
 function parity.run(options, report)
   local kind, case, ref = options.kind, options.case, options.reference
-  local net, crit = options.net, options.loss
+  local net, steps = options.net, options.steps
   fill_weights(net)
   net:train()
   local images, masks = batch(kind .. "." .. case, ref.batch, ref.size)
@@ -61,8 +61,8 @@ function parity.run(options, report)
   for name, p in net:named_parameters() do params[name] = p end
   for step, want in ipairs(ref.losses) do
     opt:zero_grad()
-    local out = net(images)
-    local loss = crit(out, masks)
+    local out
+    local loss = steps.train(function(x) out = net(x) return out end, images, masks)
     loss:backward()
     if step == 1 then
       report("output", difference(case .. ".output", out, ref.output) / ref.output.norm, math.max(1e-5, 2 * ref.own_output))
@@ -75,6 +75,25 @@ function parity.run(options, report)
     opt:step()
     report("loss of step " .. step, math.abs(loss:item() - want) / math.abs(want), math.max(1e-3, 2 * ref.own_losses[step]))
   end
+end
+
+-- What the pipeline makes of given predictions: its losses and its Dice, to 1e-6. The predictions
+-- are the batch's images cut to the output's size, as logits where the pipeline has them.
+function parity.scores(options, report)
+  local ref = options.reference
+  local want = ref.scores
+  local images, masks = batch(options.kind .. "." .. options.case, ref.batch, ref.size)
+  if want.fractions then masks = masks * images end
+  local given = images[{ {}, {}, { 1, want.side }, { 1, want.side } }]
+  if options.logits then given = given * 4 - 2 end
+  local function model() return given end
+  local function value(x) return type(x) == "number" and x or x:item() end
+  local function compare(what, got) report(what, math.abs(value(got) - want[what]) / math.abs(want[what]), 1e-6) end
+  local val_loss, val_dice = options.steps.validate(model, images, masks)
+  compare("train_loss", options.steps.train(model, images, masks))
+  compare("val_loss", val_loss)
+  compare("val_dice", val_dice)
+  compare("test_dice", options.steps.test(model, images, masks))
 end
 
 return parity

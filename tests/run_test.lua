@@ -106,6 +106,18 @@ check.test("the same options give the same run, another seed another", function(
   check.truthy(weights("other")["0.weight"][1] ~= weights("whole")["0.weight"][1])
 end)
 
+check.test("--exclude leaves drawn pictures out too", function()
+  local held = folder .. "/held.txt"
+  assert(save.write(held, "glottis_0003\nglottis_0020\n"))
+  local status, _, err = lunette("held", "--exclude", held, "--epochs", "1")
+  check.equal(status, 0, err)
+  local about = assert(save.parse_json(save.read(folder .. "/held/run.json")))
+  check.equal({ about.data.count, about.options.exclude }, { 22, held })
+  status, _, err = lunette("held", "--exclude", folder .. "/absent.txt")
+  check.equal(status, 1)
+  check.truthy(err:find("absent.txt: No such file", 1, true), err)
+end)
+
 check.test("--log-steps writes every step", function()
   lunette("steps", "--log-steps", "--epochs", "1")
   local lines = journal("steps")

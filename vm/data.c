@@ -116,7 +116,7 @@ static ln_source *check_list(lua_State *L, int arg) {
   return *(ln_source **)luaL_checkudata(L, arg, VM_PAIRS);
 }
 
-/* folder{images=, masks=, suffix=, limit=, exclude=, numeric=} */
+/* folder{images=, masks=, suffix=, limit=, only=, exclude=, numeric=} */
 static int folder(lua_State *L) {
   vm_poll(L);
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -125,6 +125,7 @@ static int folder(lua_State *L) {
       .masks = vm_opt_string(L, 1, "masks", NULL),
       .suffix = vm_opt_string(L, 1, "suffix", NULL),
       .exclude = vm_opt_string(L, 1, "exclude", NULL),
+      .only = vm_opt_string(L, 1, "only", NULL),
       .numeric = vm_opt_bool(L, 1, "numeric", false),
       .limit = (size_t)vm_data_opt_int(L, 1, "limit", 0, 0)};
   ln_source **slot = new_list(L);
@@ -133,18 +134,23 @@ static int folder(lua_State *L) {
   return 1;
 }
 
-/* phantom{family=, count=, seed=, size=} */
+/* phantom{family=, count=, seed=, size=, only=, exclude=} */
 static int phantom(lua_State *L) {
+  vm_poll(L);
   ln_error err;
-  ln_phantom_family family = LN_PHANTOM_GLOTTIS;
-  if (ln_phantom_named(vm_opt_string(L, 1, "family", "glottis"), &family, &err) != LN_OK) vm_data_raise(L, &err);
-  size_t count = (size_t)vm_data_opt_int(L, 1, "count", 200, 1);
-  uint64_t seed = (uint64_t)vm_data_opt_int(L, 1, "seed", 0, 0);
+  ln_drawn_options options = {.family = LN_PHANTOM_GLOTTIS};
+  if (ln_phantom_named(vm_opt_string(L, 1, "family", "glottis"), &options.family, &err) != LN_OK)
+    vm_data_raise(L, &err);
+  options.count = (size_t)vm_data_opt_int(L, 1, "count", 200, 1);
+  options.seed = (uint64_t)vm_data_opt_int(L, 1, "seed", 0, 0);
+  options.only = vm_opt_string(L, 1, "only", NULL);
+  options.exclude = vm_opt_string(L, 1, "exclude", NULL);
   int64_t height, width;
   vm_data_opt_size(L, 1, &height, &width);
+  options.height = (int)height;
+  options.width = (int)width;
   ln_source **slot = new_list(L);
-  if (ln_drawn_open(&vm_ctx(L)->mem, family, seed, count, (int)width, (int)height, slot, &err) != LN_OK)
-    vm_data_raise(L, &err);
+  if (ln_drawn_open(&vm_ctx(L)->mem, &options, slot, &err) != LN_OK) return fail(L, &err);
   return 1;
 }
 

@@ -1,11 +1,13 @@
-/* sys_run.c: sys.run(argv, {stdout=, stderr=, env=}): a child process to its end.
+/* sys_run.c: sys.run(argv, {stdout=, stderr=, env=, tick=}): a child process to its end.
  *
  * No shell in between: words stay words. The result is a table { status = 0 } or
- * { signal = 9 }, with seconds and peak_rss (bytes) of the child.
+ * { signal = 9 }, with seconds and peak_rss (bytes) of the child. tick is a function that is
+ * called ten times a second meanwhile, to show progress; an error in it ends the child.
  */
 #define _GNU_SOURCE /* environ */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -76,6 +78,29 @@ static void set_number(lua_State *L, const char *name, double value) {
   lua_setfield(L, -2, name);
 }
 
+/* 0, or the errno of what failed. Ctrl-C reaches the child too, so it is only waited for. */
+static int wait_for(pid_t pid, int *status, struct rusage *usage) {
+  while (wait4(pid, status, 0, usage) < 0)
+    if (errno != EINTR) return errno;
+  return 0;
+}
+
+/* As wait_for, calling the function at `tick`. Its error is raised once the child has ended. */
+static int wait_ticking(lua_State *L, int tick, pid_t pid, int *status, struct rusage *usage) {
+  for (;;) {
+    pid_t ended = wait4(pid, status, WNOHANG, usage);
+    if (ended == pid) return 0;
+    if (ended < 0 && errno != EINTR) return errno;
+    struct timespec rest = { 0, 100000000L };
+    nanosleep(&rest, NULL);
+    lua_pushvalue(L, tick);
+    if (lua_pcall(L, 0, 0, 0) == 0) continue;
+    kill(pid, SIGTERM);
+    wait_for(pid, status, usage);
+    lua_error(L);
+  }
+}
+
 int vm_sys_run(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   if (lua_isnoneornil(L, 2)) {
@@ -86,6 +111,8 @@ int vm_sys_run(lua_State *L) {
   luaL_argcheck(L, lua_objlen(L, 1) > 0, 1, "a program's name expected");
   const char *out = vm_opt_string(L, 2, "stdout", NULL), *err = vm_opt_string(L, 2, "stderr", NULL);
   char **argv = string_list(L, 1), **envp = environment(L, 2);
+  lua_getfield(L, 2, "tick");
+  int tick = lua_gettop(L);
   double start = now();
   pid_t pid;
   int failed = spawn(&pid, argv, envp, out, err);
@@ -94,11 +121,10 @@ int vm_sys_run(lua_State *L) {
     ln_fail(&error, LN_EIO, "%s: %s", argv[0], strerror(failed));
     return vm_fail(L, &error);
   }
-  /* Ctrl-C reaches the child too: wait for it to end, then stop here. */
   int status;
   struct rusage usage;
-  while (wait4(pid, &status, 0, &usage) < 0)
-    if (errno != EINTR) return luaL_error(L, "sys.run: %s", strerror(errno));
+  failed = lua_isnil(L, tick) ? wait_for(pid, &status, &usage) : wait_ticking(L, tick, pid, &status, &usage);
+  if (failed != 0) return luaL_error(L, "sys.run: %s", strerror(failed));
   vm_poll(L);
   lua_newtable(L);
   if (WIFEXITED(status)) set_number(L, "status", WEXITSTATUS(status));

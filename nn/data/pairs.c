@@ -183,22 +183,15 @@ static ln_code sort_pairs(pairing *w) {
   return LN_OK;
 }
 
-static ln_code exclude(pairing *w) {
+static ln_code choose(pairing *w) {
   pairs *p = w->p;
-  ln_names out = {.mem = p->base.mem};
-  ln_code code = ln_names_of_lines(&out, w->options->exclude, w->err);
-  size_t kept = 0;
-  for (size_t i = 0; i < p->base.count && code == LN_OK; i++) {
-    const char *stem = text_of(&p->base, p->list[i].stem);
-    size_t at = ln_names_lower_bound(&out, stem);
-    if (at == out.count || strcmp(ln_name(&out, at), stem) != 0) p->list[kept++] = p->list[i];
-  }
-  if (code == LN_OK && kept == 0)
-    code = ln_fail(w->err, LN_EINVAL, "%s leaves none of the %zu pairs in %s", w->options->exclude,
-                   p->base.count, w->options->images);
-  if (code == LN_OK) p->base.count = kept;
-  ln_names_free(&out);
-  return code;
+  size_t *kept, n;
+  ln_code code = ln_choose(&p->base, w->options->only, w->options->exclude, &kept, &n, w->err);
+  if (code != LN_OK || kept == NULL) return code;
+  for (size_t i = 0; i < n; i++) p->list[i] = p->list[kept[i]]; /* i <= kept[i] */
+  p->base.count = n;
+  ln_free(p->base.mem, kept);
+  return LN_OK;
 }
 
 static ln_code make_list(pairing *w) {
@@ -208,7 +201,7 @@ static ln_code make_list(pairing *w) {
   if (code == LN_OK) code = sort_pairs(w);
   if (code != LN_OK) return code;
   if (w->options->limit > 0 && w->options->limit < w->p->base.count) w->p->base.count = w->options->limit;
-  if (w->options->exclude != NULL) code = exclude(w);
+  code = choose(w);
   return code == LN_OK ? check_sizes(w->p, w->err) : code;
 }
 

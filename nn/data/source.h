@@ -39,17 +39,31 @@ typedef struct ln_pairs_options {
   const char *masks;   /* folder; NULL: the images' */
   const char *suffix;  /* mask = stem, suffix, extension; NULL: "" */
   const char *exclude; /* file of stems to leave out, one a line; NULL: none */
+  const char *only;    /* file of the stems to keep, one a line; NULL: all */
   bool numeric;        /* by number when every stem is an integer, else bytewise */
   size_t limit;        /* the first so many by name; 0: all */
 } ln_pairs_options;
 
-/* Pairs, sorts, limits, excludes, in this order, and then compares the sizes of image and
- * mask by their headers. LN_EIO: a folder, file or mask is missing; LN_EFORMAT: damaged
- * or ambiguous; LN_EINVAL: options that cannot mean anything. */
+/* Pairs, sorts, limits, chooses (only, exclude), in this order, and then compares the sizes
+ * of image and mask by their headers. LN_EIO: a folder, file, mask or stem of `only` is
+ * missing; LN_EFORMAT: damaged or ambiguous; LN_EINVAL: options that cannot mean anything. */
 ln_code ln_pairs_open(ln_mem *mem, const ln_pairs_options *options, ln_source **out, ln_error *err);
 
-/* `count` phantoms (phantom.h), 0 <= index < count; width = height = 0: the native size. */
-ln_code ln_drawn_open(ln_mem *mem, ln_phantom_family family, uint64_t seed, size_t count,
-                      int width, int height, ln_source **out, ln_error *err);
+typedef struct ln_drawn_options {
+  ln_phantom_family family;
+  uint64_t seed;
+  size_t count;                /* pictures 0 <= index < count (phantom.h) */
+  int width, height;           /* both 0: the native size */
+  const char *exclude, *only;  /* as in ln_pairs_options; a picture keeps its index and so its name */
+} ln_drawn_options;
+
+ln_code ln_drawn_open(ln_mem *mem, const ln_drawn_options *options, ln_source **out, ln_error *err);
+
+/* The positions of a source's items whose stems the file `only` names and `exclude` does
+ * not, ascending, in *kept (the caller's, from source->mem); *kept is NULL, for all, when
+ * both files are. LN_EIO: no such file, or `only` names a stem that the source lacks;
+ * LN_EINVAL: nothing is left. */
+ln_code ln_choose(const ln_source *source, const char *only, const char *exclude, size_t **kept, size_t *n,
+                  ln_error *err);
 
 #endif

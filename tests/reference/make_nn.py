@@ -71,6 +71,7 @@ LAYERS = [
     ("softmax", nn.Softmax(dim=1), (2, 4, 3, 5)),
     ("log_softmax", nn.LogSoftmax(dim=1), (2, 4, 3, 5)),
     ("silu", nn.SiLU(), (3, 7)),
+    ("elu", nn.ELU(0.5), (3, 7)),
     ("softplus", nn.Softplus(), (3, 7)),
     ("maxpool2d", nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True), (2, 3, 8, 7)),
     ("maxpool2d_dilated", nn.MaxPool2d((2, 3), stride=1, dilation=2), (1, 2, 8, 9)),

@@ -15,10 +15,9 @@ import numpy as np
 import torch
 
 import hashed
-from nets import NETS
+from nets import PIPELINES
 
 SAMPLES, PROJECTIONS, STEPS = 256, 8, 10
-CASES = [("256x2", 256, 2), ("64x8", 64, 8)]
 
 
 def fill(net):
@@ -35,18 +34,18 @@ def digest(name, values):
 
 
 def run(kind, case, size, batch, dtype, channels_last, steps):
-    make, loss_kind, lr = NETS[kind]
-    net = make().to(dtype)
+    pipe = PIPELINES[kind]
+    net = pipe.net().to(dtype)
     fill(net)
     images, masks = (torch.from_numpy(a).to(dtype) for a in hashed.batch("%s.%s" % (kind, case), (batch, 1, size, size)))
     if channels_last:
         net, images = net.to(memory_format=torch.channels_last), images.to(memory_format=torch.channels_last)
-    crit, opt = loss_kind(), torch.optim.Adam(net.parameters(), lr=lr)
+    opt = torch.optim.Adam(net.parameters(), lr=pipe.lr)
     losses, first = [], None
     for step in range(steps):
         opt.zero_grad()
         out = net(images)
-        loss = crit(out, masks)
+        loss = pipe.loss(*pipe.fit(out, masks))
         loss.backward()
         if step == 0:
             first = (out.detach().double(), {n: p.grad.double().contiguous() for n, p in net.named_parameters()})
@@ -75,7 +74,12 @@ def write_case(f, kind, case, size, batch):
             own_loss = [max(o, abs(a - b) / abs(b)) for o, a, b in zip(own_loss, l32, losses)]
             for n in grads:
                 own_grad[n] = max(own_grad[n], float((g32[n] - grads[n]).norm()))
-    f.write('  ["%s"] = { size = %d, batch = %d, gradient_norm = %.9g,\n    losses = ' % (case, size, batch, whole))
+    dead = [n for n, g in grads.items() if float(g.norm()) == 0]
+    if dead:
+        raise SystemExit("gradients of %s are zero: a test with them could not fail" % ", ".join(dead))
+    f.write('  ["%s"] = { size = %d, batch = %d, gradient_norm = %.9g,\n' % (case, size, batch, whole))
+    write_scores(f, kind, case, size, batch)
+    f.write("    losses = ")
     f.write("{" + ",".join("%.12g" % v for v in losses) + "}")
     f.write(",\n    own_losses = ")
     write_list(f, own_loss)
@@ -87,6 +91,25 @@ def write_case(f, kind, case, size, batch):
         write_digest(f, digest(case + "." + n, grads[n]))
         f.write(" },\n")
     f.write("    } },\n")
+
+
+def write_scores(f, kind, case, size, batch):
+    """Losses and Dice for given predictions: the batch's images, which follow the masks, cut to the output's size."""
+    pipe = PIPELINES[kind]
+    images, masks = (torch.from_numpy(a).double() for a in hashed.batch("%s.%s" % (kind, case), (batch, 1, size, size)))
+    with torch.no_grad():
+        side = pipe.net()(torch.zeros(1, 1, size, size)).shape[-1]
+        given = images[:, :, :side, :side].float().double()
+        if pipe.loss is torch.nn.functional.binary_cross_entropy_with_logits:
+            given = given * 4 - 2
+        if pipe.fractions:
+            masks = masks * images.float().double()
+        out, target = pipe.check(given, masks)
+        val_loss, val_dice = pipe.loss(out, target), pipe.dice(out, target)
+        test_dice = pipe.dice(*pipe.test(given, masks))
+        train_loss = pipe.loss(*pipe.fit(given, masks))
+    f.write("    scores = { side = %d, fractions = %s, train_loss = %.12g, val_loss = %.12g, val_dice = %.12g, test_dice = %.12g },\n"
+            % (side, "true" if pipe.fractions else "false", train_loss, val_loss, val_dice, test_dice))
 
 
 def write_digest(f, d):
@@ -105,7 +128,7 @@ def main():
     with open(path, "w") as f:
         f.write("-- Made by make_parity.py %s with PyTorch %s; values in f64, `own`: PyTorch's f32 errors.\nreturn {\n"
                 % (kind, torch.__version__.split("+")[0]))
-        for case, size, batch in CASES:
+        for case, size, batch in PIPELINES[kind].cases:
             print(kind, case, flush=True)
             write_case(f, kind, case, size, batch)
         f.write("}\n")

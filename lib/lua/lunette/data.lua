@@ -28,19 +28,22 @@ end
 
 -- -- lists of pairs
 
-docs("data.folder", "folder{images=, masks=images, suffix=\"\", limit=, exclude=, numeric=false}: the pairs of a folder, or nil,"
+docs("data.folder", "folder{images=, masks=images, suffix=\"\", limit=, only=, exclude=, numeric=false}: the pairs of a folder, or nil,"
   .. " message, code. An image is a png, jpg or jpeg whose stem does not end in suffix; its mask is stem .. suffix with any"
   .. " of these extensions, in masks. Sorted bytewise, with numeric=true by number when every stem is one; then the first"
-  .. " limit; then without the stems that the file exclude names, one a line. #list, list:stem(i), list:paths(i),"
-  .. " list:load(i) -> image, mask as u8 [H,W]")
+  .. " limit; then only the stems that the text file only names, one a line (one that is not there is an error, so that"
+  .. " a holdout is whole), without those that the file exclude names. #list, list:stem(i), list:paths(i), list:load(i) ->"
+  .. " image, mask as u8 [H,W]")
 function data.folder(options)
-  return c.folder(checked("data.folder", options, "images masks suffix limit exclude numeric"))
+  return c.folder(checked("data.folder", options, "images masks suffix limit only exclude numeric"))
 end
 
-docs("data.phantom", "phantom{family=\"glottis\", count=200, seed=0, size=}: a list as data.folder gives it, drawn instead of read;"
-  .. " family glottis, bolus or brain; size a number or {height, width}")
+docs("data.phantom", "phantom{family=\"glottis\", count=200, seed=0, size=, only=, exclude=}: a list as data.folder gives it, drawn"
+  .. " instead of read; family glottis, bolus or brain; size a number or {height, width}. only and exclude are files of"
+  .. " stems as for data.folder; the pictures that stay keep their names and look as they did. nil, message, code when"
+  .. " such a file is not there")
 function data.phantom(options)
-  return c.phantom(checked("data.phantom", options, "family count seed size"))
+  return c.phantom(checked("data.phantom", options, "family count seed size only exclude"))
 end
 
 -- -- data sets: anything with count() and get(i)

@@ -15,8 +15,9 @@ docs("sys.peak_rss", "peak_rss(): the most bytes of memory that it had")
 docs("sys.cores", "cores(): processor cores that the process may use")
 docs("sys.executable", "executable(): path of the running program")
 docs("sys.exit", "exit(status=0): closes everything and ends the program; os.exit is the same")
-docs("sys.run", "run({program, word, ...}, {stdout=file, stderr=file, env={NAME=text}}): a child process to its end, without a"
-  .. " shell; { status= } or { signal= }, with seconds and peak_rss; nil, message, code when it cannot start")
+docs("sys.run", "run({program, word, ...}, {stdout=file, stderr=file, env={NAME=text}, tick=}): a child process to its end,"
+  .. " without a shell; tick() is called ten times a second meanwhile, an error in it ends the child; { status= } or"
+  .. " { signal= }, with seconds and peak_rss; nil, message, code when it cannot start")
 docs("sys.cwd", "cwd(): the current folder")
 docs("sys.realpath", "realpath(path): the full path without links; nil, message, code when there is none")
 docs("sys.dirname", "dirname(path): the folder part, \".\" when there is none")

@@ -4,6 +4,10 @@
 --
 -- The defaults are the pipeline's own choices. Words that make no sense end the program
 -- with the usage line and status 2, as other programs do; read() is the same without ending it.
+--
+-- A script with options of its own describes them and may take these shared ones by name:
+--
+--   local o = options.command(arg, { words = "RUN...", rows = { options.row("device"), {...} } })
 
 local docs = require "lunette.docs"
 local sys = require "lunette.sys"
@@ -96,8 +100,13 @@ local rows = {
   { "help", nil, nil, "print this and exit" },
 }
 
-local row_of = {}
-for _, row in ipairs(rows) do row_of[row[1]] = row end
+local function by_name(list)
+  local row_of = {}
+  for _, row in ipairs(list) do row_of[row[1]] = row end
+  return row_of
+end
+
+local row_of = by_name(rows)
 
 local general = { seed = 0, workers = 1, phantom = "glottis:200", device = "cpu", precision = "f32" }
 
@@ -119,9 +128,9 @@ local function distance(a, b)
   return previous[#b]
 end
 
-local function suggestion(name)
+local function suggestion(name, list)
   local best, least = nil, 3
-  for _, row in ipairs(rows) do
+  for _, row in ipairs(list) do
     local d = row[1]:sub(1, #name) == name and #name >= 2 and 0 or distance(name, row[1])
     if d < least then best, least = row[1], d end
   end
@@ -131,13 +140,13 @@ end
 -- -- reading
 
 -- One option at words[i]; returns the index behind it, or nil and what is wrong.
-local function read_one(words, i, result)
+local function read_one(words, i, result, list)
   local name, value = words[i]:match("^%-%-([^=]+)=(.*)$")
   name = name or words[i]:match("^%-%-(.+)$")
   if words[i] == "-h" then name = "help" end
   if not name then return nil, ("unexpected argument '%s'"):format(words[i]) end
-  local row = row_of[name]
-  if not row then return nil, ("unknown option --%s%s"):format(name, suggestion(name)) end
+  local row = by_name(list)[name]
+  if not row then return nil, ("unknown option --%s%s"):format(name, suggestion(name, list)) end
   if not row[2] then
     if value then return nil, ("--%s takes no value"):format(name) end
     result[key_of(name)] = true
@@ -154,8 +163,8 @@ local function read_one(words, i, result)
   return i + 1
 end
 
--- What single options cannot say.
-local function check_together(given)
+docs("options.check", "check(given): what is wrong with options taken together (--masks without --images and the like), or nil")
+function options.check(given)
   if given.images and given.phantom then return "--images and --phantom exclude each other" end
   if given.masks and not given.images then return "--masks goes with --images" end
   if given.suffix and not given.images then return "--suffix goes with --images" end
@@ -170,11 +179,11 @@ docs("options.read", "read(words, defaults): the options in a list of words as a
 function options.read(words, defaults)
   local given, i = {}, 1
   while words[i] do
-    local following, problem = read_one(words, i, given)
+    local following, problem = read_one(words, i, given, rows)
     if not following then return nil, problem end
     i = following
   end
-  local problem = not given.help and check_together(given)
+  local problem = not given.help and options.check(given)
   if problem then return nil, problem end
   local result = { given = given }
   for _, source in ipairs { general, defaults, given } do
@@ -186,17 +195,24 @@ function options.read(words, defaults)
   return result
 end
 
-docs("options.usage", "usage(program, defaults): the text of --help")
-function options.usage(program, defaults)
-  local lines = { ("usage: lunette %s [options]"):format(program), "" }
-  for _, row in ipairs(rows) do
-    local name, default = key_of(row[1]), nil
-    if name ~= "phantom" then default = defaults[name] or general[name] end
-    if name == "out" then default = default or "runs/" .. (defaults.id or "run") end
+local function usage_text(program, list, default_of)
+  local lines = { ("usage: lunette %s"):format(program), "" }
+  for _, row in ipairs(list) do
+    local default = default_of(key_of(row[1]))
     lines[#lines + 1] = ("  --%-18s %s%s"):format(row[1] .. (row[2] and " " .. row[2] or ""), row[4],
       default ~= nil and (" (default %s)"):format(tostring(default)) or "")
   end
   return table.concat(lines, "\n")
+end
+
+docs("options.usage", "usage(program, defaults): the text of --help")
+function options.usage(program, defaults)
+  return usage_text(program .. " [options]", rows, function(name)
+    if name == "phantom" then return nil end
+    local default = defaults[name] or general[name]
+    if name == "out" then default = default or "runs/" .. (defaults.id or "run") end
+    return default
+  end)
 end
 
 -- Settings of the host that the command line named; a device that is not there ends the program with status 1.
@@ -210,23 +226,72 @@ local function configure(o, stop)
   if not done then stop(1, message) end
 end
 
+-- Ends the program: status 2 for words that make no sense, with the usage line; 1 for what is not there.
+local function stopper(usage)
+  return function(status, text)
+    io.stdout:flush()
+    io.stderr:write("lunette: ", text, "\n")
+    if status == 2 then io.stderr:write(("usage: lunette %s (--help lists them)\n"):format(usage)) end
+    sys.exit(status)
+  end
+end
+
 docs("options.parse", "parse(arg, defaults): reads the command line and sets device, threads, seed and the like;"
   .. " ends the program with the usage and status 2 when it makes no sense, with status 1 when there is no such"
   .. " device")
 function options.parse(words, defaults)
   local program = words[0] or "script.lua"
-  local function stop(status, text)
-    io.stdout:flush()
-    io.stderr:write("lunette: ", text, "\n")
-    if status == 2 then
-      io.stderr:write(("usage: lunette %s [options] (--help lists them)\n"):format(program))
-    end
-    sys.exit(status)
-  end
+  local stop = stopper(program .. " [options]")
   local o, problem = options.read(words, defaults)
   if not o then stop(2, problem) end
   if o.help then
     print(options.usage(program, defaults))
+    sys.exit(0)
+  end
+  configure(o, stop)
+  return o
+end
+
+-- -- scripts with options of their own
+
+docs("options.row", "row(name): a shared option's row, {name, value, kind, meaning}, for options.command")
+function options.row(name) return row_of[name] or error("options.row: there is no option " .. tostring(name), 2) end
+
+docs("options.read_command", "read_command(words, {rows=, words=, defaults=}): the options and words of a script with options"
+  .. " of its own as a table, plain words in its list part, given = those on the command line; or nil and what is wrong")
+function options.read_command(words, command)
+  local given, plain, i, only_words = {}, {}, 1, false
+  while words[i] do
+    local following, problem = i + 1, nil
+    if words[i] == "--" and not only_words then
+      only_words = true
+    elseif command.words and (only_words or words[i]:sub(1, 1) ~= "-") then
+      plain[#plain + 1] = words[i]
+    else
+      following, problem = read_one(words, i, given, command.rows)
+    end
+    if not following then return nil, problem end
+    i = following
+  end
+  local result = plain
+  result.given = given
+  for _, source in ipairs { command.defaults or {}, given } do
+    for name, value in pairs(source) do result[name] = value end
+  end
+  if command.words and #plain == 0 and not given.help then return nil, command.words .. " is missing" end
+  return result
+end
+
+docs("options.command", "command(arg, {rows={{name, value, kind, meaning}, ...}, words=\"FILE...\", defaults=}): as options.parse for"
+  .. " a script with options of its own; rows may hold options.row(\"device\") and the like; words: what plain words stand"
+  .. " for, at least one; without it there are none")
+function options.command(words, command)
+  local usage = (words[0] or "script.lua") .. (command.words and " " .. command.words or "") .. " [options]"
+  local stop = stopper(usage)
+  local o, problem = options.read_command(words, command)
+  if not o then stop(2, problem) end
+  if o.help then
+    print(usage_text(usage, command.rows, function(name) return (command.defaults or {})[name] end))
     sys.exit(0)
   end
   configure(o, stop)

@@ -30,7 +30,7 @@ local copies = require "lunette.run.copies"
 local Run = {}
 Run.__index = Run
 
-local run = {}
+local run = { class = Run }
 
 -- Ends the program as an error of the environment does: no traceback, status 1.
 local function stop(format, ...)
@@ -76,20 +76,22 @@ end
 
 -- -- data
 
-local function open_pairs(o, extra)
+docs("run.open", "open(options, {numeric=false}): the list of images and masks that the shared options name, or nil, message,"
+  .. " code")
+function run.open(o, extra)
   if o.images then
     return data.folder { images = o.images, masks = o.masks or o.images, suffix = o.suffix, limit = o.limit,
-      exclude = o.exclude, numeric = extra.numeric }
+      exclude = o.exclude, numeric = extra and extra.numeric }
   end
   local family, count = o.phantom:match("^(%a+):?(%d*)$")
   count = tonumber(count) or 200
-  return data.phantom { family = family, count = math.min(count, o.limit or count), seed = 0 }
+  return data.phantom { family = family, count = math.min(count, o.limit or count), seed = 0, exclude = o.exclude }
 end
 
 docs("run.pairs", "pairs{numeric=false}: the list of images and masks that the options name: sorted, limited,"
   .. " excluded; numeric sorts stems that are all numbers by value, as a pipeline that does so for BAGLS")
 function Run:pairs(extra)
-  local list, message = open_pairs(self.options, extra or {})
+  local list, message = run.open(self.options, extra)
   must(list, message)
   if #list == 0 then stop("no image with a mask in %s", self.options.images) end
   self.list = list

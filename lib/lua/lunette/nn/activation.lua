@@ -9,6 +9,7 @@ local nn = {}
 
 for name, what in pairs {
   ReLU = "x where positive, else 0", Sigmoid = "1 / (1 + exp(-x))", Tanh = "hyperbolic tangent",
+  SiLU = "x * sigmoid(x)",
 } do
   docs("nn." .. name, ("%s(): %s; same shape; as torch.nn.%s (inplace has no meaning here)"):format(name, what, name))
   nn[name] = class(name)
@@ -23,6 +24,12 @@ nn.LeakyReLU = class("LeakyReLU")
 function nn.LeakyReLU:__init(slope) self.negative_slope = slope or 0.01 end
 function nn.LeakyReLU:forward(x) return F.leaky_relu(x, self.negative_slope) end
 function nn.LeakyReLU:extra_repr() return ("negative_slope=%g"):format(self.negative_slope) end
+
+docs("nn.ELU", "ELU(alpha=1): x where positive, else alpha * (exp(x) - 1); same shape; as torch.nn.ELU")
+nn.ELU = class("ELU")
+function nn.ELU:__init(alpha) self.alpha = alpha or 1 end
+function nn.ELU:forward(x) return F.elu(x, self.alpha) end
+function nn.ELU:extra_repr() return ("alpha=%g"):format(self.alpha) end
 
 for _, name in ipairs { "Softmax", "LogSoftmax" } do
   local f = name == "Softmax" and F.softmax or F.log_softmax

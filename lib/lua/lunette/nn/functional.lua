@@ -157,6 +157,11 @@ end
 
 define("leaky_relu", "leaky_relu(x, negative_slope=0.01): x where positive, else slope * x; as torch",
   function(x, slope) return ops.leaky_relu(x, { slope = slope or 0.01 }) end)
+define("elu", "elu(x, alpha=1): x where positive, else alpha * (exp(x) - 1); as torch",
+  function(x, alpha)
+    -- the exp of the negative part only: a large positive x must not overflow into its gradient
+    return ops.where(x:gt(0), x, ops.mul(ops.sub(ops.exp(x:clamp(nil, 0)), 1), alpha or 1))
+  end)
 define("silu", "silu(x): x * sigmoid(x); as torch", function(x) return ops.mul(x, ops.sigmoid(x)) end)
 -- log(1 + exp(x)) is the cross-entropy of logit x against target 0.
 define("softplus", "softplus(x): log(1 + exp(x)) without overflow; as torch",

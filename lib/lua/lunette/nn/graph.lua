@@ -177,7 +177,7 @@ local function check_inputs(self, inputs)
   end
 end
 
-function GraphModel:forward(...)
+local function run(self, visit, ...)
   local inputs, values = { ... }, { ... }
   check_inputs(self, inputs)
   local batch, count = inputs[1]:size(1), #self.graph.inputs
@@ -194,6 +194,7 @@ function GraphModel:forward(...)
     args.check(#outputs == node.outputs, "[GraphModel] operation %d (%s) gave %d results instead of %d", i, node.op,
       #outputs, node.outputs)
     for k, y in ipairs(outputs) do values[count + k] = y end
+    if visit then visit(node, outputs, count) end
     count = count + node.outputs
     -- a value that is held is stored; one that nothing needs any more need not be
     for _, id in ipairs(self.last_use[i]) do values[id] = nil end
@@ -202,6 +203,11 @@ function GraphModel:forward(...)
   for i, ref in ipairs(self.graph.results) do results[i] = resolve(self, ref, values, batch) end
   return unpack(results)
 end
+
+function GraphModel:forward(...) return run(self, nil, ...) end
+
+--- forward(...) that calls visit(node, outputs, count) after every operation; its outputs are values count + 1, ...
+function GraphModel:observe(visit, ...) return run(self, visit, ...) end
 
 function GraphModel:extra_repr() return ("%d operations"):format(#self.graph.nodes) end
 
