@@ -93,6 +93,14 @@ check.test("batch normalisation: output and moving statistics after three steps"
   reference.compare("bn.eval", layer(x), values.bn.eval, "evaluation")
 end)
 
+check.test("layers print their padding and activation", function()
+  check.equal(tostring(keras.Conv2D(1, 8, 3, relu)),
+    "Conv2D(1, 8, kernel_size=(3, 3), stride=(1, 1), padding=same, activation=relu)")
+  check.equal(tostring(keras.Conv2DTranspose(8, 4, 2, { strides = 2, padding = "same" })),
+    "Conv2DTranspose(8, 4, kernel_size=(2, 2), stride=(2, 2), padding=same)")
+  check.equal(tostring(keras.BatchNormalization(4)), "BatchNormalization(4, momentum=0.99, epsilon=0.001)")
+end)
+
 check.test("misuse of layers", function()
   check.raises(function() keras.Conv2D(1, 1, 3, { padding = 1 }) end, "padding must be \"same\" or \"valid\"")
   check.raises(function() keras.Conv2D(1, 1, 3, { activation = "elu" }) end, "unknown activation 'elu'")

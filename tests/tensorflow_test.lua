@@ -28,20 +28,20 @@ local function run_main(id, batch)
     end
   end
   local lines, printed = {}, print
-  arg = { [0] = home .. "/main.lua", "--phantom", "brain:" .. COUNT, "--size", tostring(SIZE), "--batch", tostring(batch),
-    "--epochs", tostring(EPOCHS), "--threads", "1", "--out", folder .. "/" .. id } -- luacheck: ignore 111
-  print = function(text) lines[#lines + 1] = tostring(text) end -- luacheck: ignore 121
+  rawset(_G, "arg", { [0] = home .. "/main.lua", "--phantom", "brain:" .. COUNT, "--size", tostring(SIZE), "--batch", tostring(batch),
+    "--epochs", tostring(EPOCHS), "--threads", "1", "--log-steps", "--out", folder .. "/" .. id })
+  rawset(_G, "print", function(text) lines[#lines + 1] = tostring(text) end)
   local ok, problem = pcall(dofile, home .. "/main.lua")
-  print = printed -- luacheck: ignore 121
+  rawset(_G, "print", printed)
   if not ok then error(problem, 0) end
   return table.concat(lines, "\n") .. "\n"
 end
 
 local function read(id, name) return assert(save.read(("%s/%s/%s"):format(folder, id, name))) end
 
--- What the run wrote to metrics.jsonl: epochs, validation Dice by epoch and batch, test Dice.
+-- What the run wrote to metrics.jsonl: losses by epoch and by step, validation Dice by epoch and batch, test Dice.
 local function journal(id)
-  local found = { train = {}, val = {}, dice = {}, test = {} }
+  local found = { train = {}, val = {}, dice = {}, test = {}, steps = {} }
   for line in read(id, "metrics.jsonl"):gmatch("[^\n]+") do
     local entry = assert(save.parse_json(line))
     if entry.kind == "epoch" then
@@ -49,6 +49,9 @@ local function journal(id)
     elseif entry.kind == "val_batch" then
       found.dice[entry.epoch] = found.dice[entry.epoch] or {}
       found.dice[entry.epoch][entry.batch] = entry.dice
+    elseif entry.kind == "step" then
+      found.steps[entry.epoch] = found.steps[entry.epoch] or {}
+      found.steps[entry.epoch][entry.step] = entry.loss
     elseif entry.kind == "test_batch" then
       found.test[entry.batch] = entry.dice
     end
@@ -74,7 +77,23 @@ local function epoch_table(list, name)
 end
 local function numbered(lists) return { integers(#lists[1]), unpack(lists) } end
 
--- id -> batch size, sizes of training, validation and test, the sheets, the weights files, run.json's facts
+-- An epoch's loss from those of its steps, of `count` images in batches of `size`.
+local function by_batches(steps)
+  local total = 0
+  for _, loss in ipairs(steps) do total = total + loss end
+  return total / #steps
+end
+local function by_samples(steps, count, size)
+  local total = 0
+  for i, loss in ipairs(steps) do total = total + loss * math.min(size, count - (i - 1) * size) end
+  return total / count
+end
+local means = {
+  gpt4 = by_samples, gpt_o1 = by_samples,
+  bing = function(steps, count) return by_batches(steps) * #steps / count end,
+}
+
+-- id -> batch size, sizes of training, validation and test, the sheets, the weights files, defaults and resize
 local answers = {
   gpt4 = { 4, { 20, 20 }, function(j) return {
     ["train_losses.xlsx"] = column(j.train), ["val_losses.xlsx"] = column(j.val),
@@ -131,6 +150,10 @@ for id, answer in pairs(answers) do
     local j = journal(id)
     check.equal({ #j.train, #j.val }, { EPOCHS, EPOCHS })
     check.equal(#j.test, sizes[3] and math.ceil(sizes[3] / batch) or 0, "test batches")
+    for epoch, steps in ipairs(j.steps) do
+      check.equal(#steps, math.ceil(sizes[1] / batch), "steps of epoch " .. epoch)
+      check.near(j.train[epoch], (means[id] or by_batches)(steps, sizes[1], batch), 1e-9, "loss of epoch " .. epoch)
+    end
     local sheets, expected = sheets_of(j), {}
     for name, rows in pairs(sheets) do
       expected[#expected + 1] = name
@@ -162,6 +185,24 @@ for id, answer in pairs(answers) do
     check.equal(found.ends_in, "sigmoid")
   end)
 end
+
+check.test("copilot: batches are made once, the last one short", function()
+  local sets = dofile("scripts/tensorflow/copilot/dataset.lua")
+  local numbers = { count = function() return 5 end, get = function(_, i) return lt.full({ 1, 2, 2 }, i), lt.full({ 1, 2, 2 }, -i) end }
+  local batches = sets.batched(numbers, 2)
+  check.equal(batches:count(), 3)
+  local images, masks = batches:get(2)
+  check.equal({ images.shape, masks.shape }, { { 2, 1, 2, 2 }, { 2, 1, 2, 2 } })
+  check.equal({ images[1][1][1][1]:item(), images[2][1][1][1]:item(), masks[2][1][1][1]:item() }, { 3, 4, -4 })
+  check.equal(batches:get(3).shape, { 1, 1, 2, 2 })
+  local seen, loader = {}, data.DataLoader(batches, { batch_size = 1, shuffle = true, seed = 1 })
+  for batch in loader do
+    check.equal(batch:size(1), 1)
+    seen[#seen + 1] = batch[1][1][1][1][1]:item()
+  end
+  table.sort(seen)
+  check.equal(seen, { 1, 3, 5 })
+end)
 
 check.test("the comparison takes what TensorFlow resizes as TensorFlow does", function()
   local path = package.path

@@ -41,6 +41,15 @@ local function activate(self, y)
   return self.activation and activations[self.activation](y) or y
 end
 
+-- torch's text, and what Keras adds to it.
+local function describe(parent)
+  return function(self)
+    local text = parent.extra_repr(self)
+    if self.same then text = text .. ", padding=same" end
+    return self.activation and text .. ", activation=" .. self.activation or text
+  end
+end
+
 -- Keras' defaults: Glorot uniform kernels, biases 0.
 local function initialise(self)
   nn.init.xavier_uniform_(self.weight)
@@ -82,6 +91,8 @@ function layers.Conv2D:forward(x)
   return activate(self, F.conv2d(x, self.weight, self.bias, { stride = self.stride, padding = padding }))
 end
 
+layers.Conv2D.extra_repr = describe(nn.Conv2d)
+
 docs("keras.Conv2DTranspose", "Conv2DTranspose(in_channels, filters, kernel_size, {strides=1, padding=\"valid\","
   .. " activation=nil, use_bias=true}): [N, in, H, W] to [N, filters, H', W']; \"same\" gives H * stride: of the full"
   .. " result an odd row or column more is cropped at the end; \"valid\" is the full result, H * stride at least;"
@@ -109,6 +120,8 @@ function layers.Conv2DTranspose:forward(x)
   if surplus[1] + surplus[2] > 0 then y = F.pad(y, { 0, -surplus[2], 0, -surplus[1] }) end
   return activate(self, y)
 end
+
+layers.Conv2DTranspose.extra_repr = describe(nn.ConvTranspose2d)
 
 -- -- the others
 
