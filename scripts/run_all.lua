@@ -12,7 +12,6 @@ package.path = (arg[0]:match("^(.*)/") or ".") .. "/run_all/?.lua;" .. package.p
 
 local options = require "lunette.options"
 local run = require "lunette.run"
-local save = require "lunette.save"
 local sys = require "lunette.sys"
 local budget = require "budget"
 local child = require "child"
@@ -23,6 +22,7 @@ local pipelines = { "gpt4", "gpt4o", "gpt_o1", "claude35", "copilot", "bing", "l
 local function row(name, value, kind, meaning) return { name, value, kind, meaning } end
 local rows = {
   row("only", "IDS", "text", "these pipelines only, as in gpt4,bing"),
+  row("with", "DIRS", "text", "folders of further pipelines (DIR/main.lua), separated by commas"),
   row("tensorflow", nil, nil, "the TensorFlow variants instead"),
   row("holdout", "X", "positive", "share of the images that is set aside for the comparison"),
   row("budget", "SECONDS", "positive", "fewer epochs than --epochs where a first timing says so"),
@@ -52,6 +52,20 @@ if problem then stop(2, "%s", problem) end
 if o.holdout >= 1 then stop(2, "--holdout wants a share below 1, got %g", o.holdout) end
 if o.budget and not o.epochs then stop(2, "--budget wants --epochs: the most that it may choose") end
 
+local scripts = arg[0]:match("^(.*)/") or "."
+local script_of = {}
+for _, id in ipairs(pipelines) do
+  script_of[id] = ("%s/%s%s/main.lua"):format(scripts, o.tensorflow and "tensorflow/" or "", id)
+end
+for folder in (o.with or ""):gmatch("[^,]+") do
+  local script = folder:gsub("/+$", "") .. "/main.lua"
+  local id = sys.basename(folder)
+  if script_of[id] then stop(2, "--with: there are two pipelines '%s'", id) end
+  if not sys.exists(script) then stop(2, "--with: there is no %s", script) end
+  pipelines[#pipelines + 1] = id
+  script_of[id] = script
+end
+
 -- The pipelines that --only names, in the usual order.
 local function chosen()
   if not o.only then return pipelines end
@@ -70,8 +84,6 @@ local function chosen()
 end
 
 local ids = chosen()
-local scripts = (arg[0]:match("^(.*)/") or ".")
-local function script_of(id) return ("%s/%s%s/main.lua"):format(scripts, o.tensorflow and "tensorflow/" or "", id) end
 
 must(sys.mkdir(o.out))
 local images = must(run.open(o))
@@ -94,9 +106,9 @@ for i, id in ipairs(ids) do
     print(("%-22s finished before, skipped"):format(title))
   else
     local words = study.words(o, common, folder)
-    local ok, text = child.run(script_of(id), words, {
+    local ok, text = child.run(script_of[id], words, {
       folder = folder, id = id, title = title, done = (i - 1) / #ids, part = 1 / #ids, epochs = common.epochs,
-      started = started, must = must,
+      started = started, must = must, options = study.data_options(o, common),
     })
     print(("%-22s %s"):format(title, text))
     if not ok then failed[#failed + 1] = id end
@@ -119,7 +131,7 @@ if #failed > 0 then
   io.stderr:write(("lunette: failed: %s; why is in run.json and errors.txt of their folders\n"):format(table.concat(failed, ", ")))
 end
 print(("time %.1f s"):format(sys.clock() - started))
-if compared.status == 0 and save.exists(o.out .. "/compare/report.html") then
+if compared.status == 0 and sys.exists(o.out .. "/compare/report.html") then
   print("report: " .. o.out .. "/compare/report.html")
 end
 sys.exit((#failed > 0 or compared.status ~= 0) and 1 or 0)

@@ -313,6 +313,86 @@ check.test("the prompt goes on after code with -i, and after an error", function
   has(out, "7\n")
 end)
 
+-- What the prompt says to lines typed without a terminal: stdout, stderr.
+local function says(lines, ...)
+  local words = { lunette, "-i", ... }
+  for i, word in ipairs(words) do words[i] = "'" .. word:gsub("'", "'\\''") .. "'" end
+  write("typed", table.concat(lines, "\n") .. "\n")
+  local _, out, err = shell(table.concat(words, " ") .. " < " .. path "typed")
+  return out, err
+end
+
+check.test("help knows modules by the names that people use", function()
+  local out = says { "?lt" }
+  has(out, "lunette:\n  arange cat")
+  has(out, "tensor.lt(other)")
+  for _, name in ipairs { "?nn", "?lunette.nn", "help nn", "help(nn)", "help('lunette.nn')" } do
+    out = says { name }
+    has(out, "nn:\n", name)
+    has(out, " functional.* ", name)
+    lacks(out, "functional.relu")
+  end
+  has(says { "?lunette.nn.functional" }, "nn.functional:\n")
+  has(says { "?F.relu" }, "nn.functional.relu(")
+  has(says { "?lunette.nn.Linear" }, "nn.Linear(in_features")
+  has(says { "?save" }, "save:\n")
+  has(says { "?lunette.save" }, "lunette.save(path, x)")
+  has(says { "?lunette.save" }, "parse_json")
+  has(says { "help" }, "?topic lists its names")
+  has(says { "help()" }, "?topic lists its names")
+  has(says { "help = 5", "help" }, "5\n")
+end)
+
+check.test("exit and quit leave, with and without brackets", function()
+  for _, word in ipairs { "exit", "quit", "exit()", " quit () ;" } do lacks(says { word, "print('still here')" }, "still") end
+  has(says { "exit = 4", "exit", "print('still here')" }, "4\n> still here")
+end)
+
+check.test("who() lists what -e and a script left, and nothing else", function()
+  local script = write("names.lua", "learned = 3 stats = 'mine' local hidden = 1")
+  local out = says({ "typed = 4", "x = lt.ones(2, 3)", "stats, nn.ReLU, progress, _", "who()" }, "-e", "given = 2", script)
+  out = out:match("given.*")
+  check.equal(out, "given        2\nlearned      3\nstats        \"mine\"\ntyped        4\nx            [f32 2x3 cpu]\n> \n")
+  has(says { "who()" }, "no variables of your own yet")
+end)
+
+check.test("errors at the prompt say prompt:1", function()
+  for line, text in pairs {
+    ["lt.zeros(1e5, 1e5, 1e5)"] = "prompt:1: out of memory: wanted",
+    ["lt.ones(2):backward()"] = "prompt:1: [backward] the loss does not depend",
+    ["data.phantom{ family = 'cat' }"] = "prompt:1: phantom: no family 'cat'",
+    ["data.ImageMask(3)"] = "prompt:1: expected a list of pairs as data.folder and data.phantom give it, got number",
+    ["nn.BatchNorm2d()"] = "prompt:1: [BatchNorm2d] num_features must be",
+    ["nn.Sequential(1)"] = "prompt:1: [Sequential] element 1 is no layer but the number 1",
+  } do
+    local _, err = says({ line }, "--memory", "0.5")
+    check.equal(err:sub(1, #text), text, line)
+  end
+end)
+
+check.test("a peak is never below what there is", function()
+  for _ = 1, 5 do
+    local out = says { "x = lt.rand(300, 1000)", "x:sum():item()", "mem()",
+      "for _ = 1, 50 do assert(sys.peak_rss() >= 0.999 * sys.rss()) end print('held')" }
+    local function amount(number, unit) return tonumber(number) * ({ B = 1, KB = 1e3, MB = 1e6, GB = 1e9 })[unit] end
+    local function row(name) return amount(out:match("\n" .. name .. " +([%d.]+) (%a+)")) end
+    local process, unit, peak, peak_unit = out:match("process +([%d.]+) (%a+) %(peak ([%d.]+) (%a+)%)")
+    check.truthy(amount(peak, peak_unit) >= amount(process, unit), out)
+    check.truthy(row("peak") >= row("live"), out)
+    check.truthy(row("lua_peak") >= row("lua_live"), out)
+    has(out, "held")
+  end
+end)
+
+check.test("tensors in tables and beside each other stay aligned", function()
+  local out = says { "x = lt.tensor({ { 1, 2 }, { 3, 4 } })", "{ x, 'word', k = x }", "x, 5", "{ lt.zeros(64, 2), 1 }", "x.shape" }
+  local matrix = "1.  2.\n      3.  4.\n    [f32 2x2 cpu]\n"
+  has(out, "{\n  1 =\n      " .. matrix .. '  2 = "word"\n  k =\n      ' .. matrix .. "}\n")
+  has(out, "\n>   1.  2.\n  3.  4.\n[f32 2x2 cpu]\n5\n")
+  has(out, "{ [f32 64x2 cpu], 1 }\n")
+  has(out, "> 2x2\n")
+end)
+
 check.test("nothing of the user's is overwritten", function()
   local _, out = shell("echo 'nn, lt, progress' | " .. lunette .. " -e 'nn = 1 lt = 2 progress = 3' -i")
   has(out, "1\t2\t3\n")

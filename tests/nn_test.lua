@@ -322,4 +322,54 @@ check.test("nn.Function: a gradient written in Lua", function()
   check.equal(x.grad:tolist(), { 24, 192, 18 })
 end)
 
+check.test("BCELoss says what lies outside 0..1, on every device and before anything is written", function()
+  for _, count in ipairs { 3, 100000 } do
+    local p = lt.full({ count }, 0.5)
+    p[count - 1], p[count] = 1.25, -0.5
+    local cell = lt.tensor(1, { requires_grad = true })
+    local t = lt.zeros(count)
+    local text = check.raises(function() nn.BCELoss()(p * cell, t):backward() print(cell.grad) end,
+      "[bce] predictions must lie in 0..1, and these are from -0.5 to 1.25")
+    check.truthy(text:find("^tests/nn_test.lua:%d+: "), text)
+    check.raises(function() return nn.BCELoss()(p, t):item() end, "from -0.5 to 1.25")
+  end
+  check.truthy(nn.BCELoss()(lt.tensor { 0, 1, 1 }, lt.tensor { 0, 1, 0 }):item() > 33, "0 and 1 themselves are inside")
+  local sys, stderr = require "lunette.sys", os.tmpname()
+  local code = "local lt = require 'lunette' require('lunette.nn').BCELoss()(lt.tensor { 1.25, -0.5 }, lt.ones(2)):item()"
+  local result = assert(sys.run({ sys.executable(), "--device", "reference", "-e", code }, { stderr = stderr }))
+  local said = assert(require("lunette.save").read(stderr))
+  os.remove(stderr)
+  check.equal(result.status, 1)
+  check.truthy(said:find("[bce] predictions must lie in 0..1, and these are from -0.5 to 1.25", 1, true), said)
+  local nan = lt.tensor({ 0 / 0, 0.5 }, { requires_grad = true })
+  check.raises(function() nn.BCELoss()(nan, lt.zeros(2)):backward() print(nan.grad) end, "the loss is not finite")
+end)
+
+check.test("constructors say what they expected", function()
+  for pattern, f in pairs {
+    ["[Linear] out_features must be a positive whole number, got nothing"] = function() nn.Linear(2) end,
+    ["[Linear] in_features must be a positive whole number, got the number 2.5"] = function() nn.Linear(2.5, 3) end,
+    ["[Conv2d] in_channels must be a positive whole number, got the string \"1\""] = function() nn.Conv2d("1", 2, 3) end,
+    ["[Conv2d] kernel_size must be a number or a list of 2 numbers, got nothing"] = function() nn.Conv2d(1, 2) end,
+    ["[Conv2d] options go by name in a table, as in { "] = function() nn.Conv2d(1, 2, 3, 1) end,
+    ["got the number 1 (known: bias, dilation, groups, padding, padding_mode, stride)"] = function() nn.Conv2d(1, 2, 3, 1) end,
+    ["[ConvTranspose3d] groups must be a positive whole number, got the number 0"] = function()
+      nn.ConvTranspose3d(1, 2, 3, { groups = 0 })
+    end,
+    ["[BatchNorm2d] num_features must be a positive whole number, got a table"] = function() nn.BatchNorm2d {} end,
+    ["[InstanceNorm1d] num_features must be"] = function() nn.InstanceNorm1d() end,
+    ["[GroupNorm] num_channels must be"] = function() nn.GroupNorm(2) end,
+    ["[LayerNorm] normalized_shape must be a number or a list of numbers, got nothing"] = function() nn.LayerNorm() end,
+    ["[LayerNorm] normalized_shape[2] must be"] = function() nn.LayerNorm { 2, "3" } end,
+    ["[Dropout] p must be a number in 0..1, got the string \"x\""] = function() nn.Dropout("x") end,
+    ["[Dropout2d] p must be a number in 0..1, got the number 2"] = function() nn.Dropout2d(2) end,
+    ["[Linear] options go by name in a table, as in { bias = ... }, got the boolean false (known: bias)"] = function()
+      nn.Linear(1, 2, false)
+    end,
+  } do
+    local text = check.raises(f, pattern)
+    check.truthy(text:find("^tests/nn_test.lua:%d+: "), text)
+  end
+end)
+
 check.done()

@@ -299,4 +299,22 @@ check.test("requires_grad_ makes a handle a cell", function()
     function() tensor(1, { dtype = "i64" }):requires_grad_() end)
 end)
 
+check.test("a shape is a list that prints itself", function()
+  local shape = core.tensor({ { 1, 2, 3 }, { 4, 5, 6 } }).shape
+  check.equal(tostring(shape), "2x3")
+  check.equal(tostring(core.tensor(1).shape), "scalar")
+  check.equal(tostring(core.empty({ 0, 7 }):size()), "0x7")
+  check.equal({ #shape, table.concat(shape, ","), unpack(shape) }, { 2, "2,3", 2, 3 })
+  local seen = {}
+  for i, n in ipairs(shape) do seen[i] = n end
+  for key, n in pairs(shape) do check.equal(seen[key], n) end
+  check.equal(seen, { 2, 3 })
+  check.equal(core.empty(shape).shape, { 2, 3 })
+  table.insert(shape, 1, 4)
+  check.equal({ tostring(shape), tostring(table.remove(shape)), tostring(shape) }, { "4x2x3", "3", "4x2" })
+  check.equal(require("lunette.save").json(shape), "[4,2]")
+  shape[1] = {}
+  check.raises(function() tostring(shape) end, "item 1 is a table")
+end)
+
 check.done()

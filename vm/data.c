@@ -8,17 +8,9 @@
 
 /* -- helpers */
 
-int vm_data_raise(lua_State *L, ln_error *err) {
-  if (err->where[0] == '\0') {
-    vm_where(L);
-    snprintf(err->where, sizeof err->where, "%s", vm_ctx(L)->where);
-  }
-  return vm_raise(L, err);
-}
-
 static int fail(lua_State *L, ln_error *err) {
   bool environment = err->code == LN_EIO || err->code == LN_EFORMAT;
-  return environment ? vm_fail(L, err) : vm_data_raise(L, err);
+  return environment ? vm_fail(L, err) : vm_raise(L, err);
 }
 
 size_t vm_data_index(lua_State *L, int arg, const char *what, size_t count) {
@@ -113,7 +105,9 @@ static ln_source **new_list(lua_State *L) {
 }
 
 static ln_source *check_list(lua_State *L, int arg) {
-  return *(ln_source **)luaL_checkudata(L, arg, VM_PAIRS);
+  if (luaL_testudata(L, arg, VM_PAIRS) == NULL)
+    vm_misuse(L, NULL, "expected a list of pairs as data.folder and data.phantom give it, got %s", luaL_typename(L, arg));
+  return *(ln_source **)lua_touserdata(L, arg);
 }
 
 /* folder{images=, masks=, suffix=, limit=, only=, exclude=, numeric=} */
@@ -140,7 +134,7 @@ static int phantom(lua_State *L) {
   ln_error err;
   ln_drawn_options options = {.family = LN_PHANTOM_GLOTTIS};
   if (ln_phantom_named(vm_opt_string(L, 1, "family", "glottis"), &options.family, &err) != LN_OK)
-    vm_data_raise(L, &err);
+    vm_raise(L, &err);
   options.count = (size_t)vm_data_opt_int(L, 1, "count", 200, 1);
   options.seed = (uint64_t)vm_data_opt_int(L, 1, "seed", 0, 0);
   options.only = vm_opt_string(L, 1, "only", NULL);
@@ -235,7 +229,7 @@ ln_dataset *vm_check_dataset(lua_State *L, int arg) {
 static ln_filter opt_filter(lua_State *L, int table, const char *name) {
   ln_error err;
   ln_filter filter = LN_FILTER_BILINEAR;
-  if (ln_filter_named(vm_opt_string(L, table, name, "bilinear"), &filter, &err) != LN_OK) vm_data_raise(L, &err);
+  if (ln_filter_named(vm_opt_string(L, table, name, "bilinear"), &filter, &err) != LN_OK) vm_raise(L, &err);
   return filter;
 }
 
@@ -248,12 +242,12 @@ static int dataset(lua_State *L) {
   options.image_filter = opt_filter(L, 2, "resize");
   options.mask_filter = opt_filter(L, 2, "mask_resize");
   if (ln_target_named(vm_opt_string(L, 2, "target", "fraction"), &options.target, &err) != LN_OK)
-    vm_data_raise(L, &err);
+    vm_raise(L, &err);
   ln_dataset **slot = lua_newuserdata(L, sizeof *slot);
   *slot = NULL;
   luaL_getmetatable(L, VM_DATASET);
   lua_setmetatable(L, -2);
-  if (ln_dataset_open(&vm_ctx(L)->mem, source, &options, slot, &err) != LN_OK) vm_data_raise(L, &err);
+  if (ln_dataset_open(&vm_ctx(L)->mem, source, &options, slot, &err) != LN_OK) vm_raise(L, &err);
   return 1;
 }
 
@@ -299,7 +293,7 @@ static int dataset_get(lua_State *L) {
   lua_setmetatable(L, -2);
   ln_error err;
   held->ds = ds;
-  if (ln_dataset_item(ds, i, false, 0, &held->item, &err) != LN_OK) vm_data_raise(L, &err);
+  if (ln_dataset_item(ds, i, false, 0, &held->item, &err) != LN_OK) vm_raise(L, &err);
   ln_meta image, mask;
   ln_dataset_meta(ds, 0, held->item, &image, &mask);
   ln_item_image(held->item, vm_data_new_tensor(L, &image));

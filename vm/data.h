@@ -10,8 +10,6 @@
 #define VM_LOADER    "lunette.loader"
 #define VM_GENERATOR "lunette.generator"
 
-/* As vm_raise, with the script's line where err has none. */
-int vm_data_raise(lua_State *L, ln_error *err);
 /* An index argument from Lua, 1..count, as 0-based. what: "list", for the message. */
 size_t vm_data_index(lua_State *L, int arg, const char *what, size_t count);
 /* An option that is a whole number from least to 2^53. */

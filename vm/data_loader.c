@@ -55,7 +55,7 @@ static int new_loader(lua_State *L) {
   luaL_getmetatable(L, VM_LOADER);
   lua_setmetatable(L, -2);
   ln_error err;
-  if (ln_loader_open(&ctx->mem, ds, indices, count, &options, &box->loader, &err) != LN_OK) vm_data_raise(L, &err);
+  if (ln_loader_open(&ctx->mem, ds, indices, count, &options, &box->loader, &err) != LN_OK) vm_raise(L, &err);
   return 1;
 }
 
@@ -64,7 +64,7 @@ static int loader_start(lua_State *L) {
   int64_t epoch = vm_check_int(L, 2);
   ln_error err;
   box->last = (ln_batch){0};
-  if (ln_loader_start(box->loader, (uint64_t)epoch, &err) != LN_OK) vm_data_raise(L, &err);
+  if (ln_loader_start(box->loader, (uint64_t)epoch, &err) != LN_OK) vm_raise(L, &err);
   return 0;
 }
 
@@ -110,7 +110,7 @@ static int loader_next(lua_State *L) {
   vm_loader *box = check_loader(L, 1);
   ln_batch batch;
   ln_error err;
-  if (ln_loader_wait(box->loader, &batch, &err) != LN_OK) vm_data_raise(L, &err);
+  if (ln_loader_wait(box->loader, &batch, &err) != LN_OK) vm_raise(L, &err);
   if (batch.count == 0) return 0;
   ln_meta image, mask;
   ln_dataset_meta(ln_loader_dataset(box->loader), (int64_t)batch.count, batch.items[0], &image, &mask);

@@ -37,7 +37,7 @@ static int train_test_split(lua_State *L) {
   size_t n = check_items(L, 1), train, test;
   ln_error err;
   double test_size = vm_opt_number(L, 2, "test_size", -1), train_size = vm_opt_number(L, 2, "train_size", -1);
-  if (ln_split_sizes(n, test_size, train_size, &train, &test, &err) != LN_OK) vm_data_raise(L, &err);
+  if (ln_split_sizes(n, test_size, train_size, &train, &test, &err) != LN_OK) vm_raise(L, &err);
   size_t *order = lua_newuserdata(L, n * sizeof *order);
   if (vm_opt_bool(L, 2, "shuffle", true)) {
     ln_mt19937 mt;
@@ -102,7 +102,7 @@ static int random_split(lua_State *L) {
   double *parts = check_parts(L, 2, &count);
   size_t *lengths = lua_newuserdata(L, count * sizeof *lengths);
   ln_error err;
-  if (ln_split_lengths(n, parts, count, lengths, &err) != LN_OK) vm_data_raise(L, &err);
+  if (ln_split_lengths(n, parts, count, lengths, &err) != LN_OK) vm_raise(L, &err);
   ln_mt19937 *mt = opt_generator(L, 2);
   size_t *order = lua_newuserdata(L, n * sizeof *order);
   ln_permutation_torch(mt, order, n);

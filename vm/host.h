@@ -50,6 +50,8 @@ void vm_lines_remember(const char *text); /* into the history */
 
 /* -- repl.c: reads, runs and echoes until the end of input. */
 void vm_prompt(lua_State *L, bool banner);
+/* The prompt's Lua half notes the globals that are there: to be loaded before the user's code runs. */
+void vm_prompt_load(lua_State *L);
 
 /* -- sys.c, sys_run.c */
 int vm_sys_exit(lua_State *L); /* sys.exit and os.exit */

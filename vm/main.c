@@ -172,6 +172,7 @@ static int run_file(lua_State *L, const arguments *a, const char *file) {
 static int run_all(lua_State *L, arguments *a) {
   bool has_file = a->first < a->argc;
   bool terminal = isatty(STDIN_FILENO);
+  if (a->prompt) vm_prompt_load(L);
   int status = a->has_code ? run_code(L, a) : EXIT_SUCCESS;
   if (status == EXIT_SUCCESS && has_file) {
     const char *file = a->argv[a->first];

@@ -14,8 +14,26 @@
 
 #define CHUNK "=prompt"
 
-static void report(lua_State *L) {
+static bool is_ours_without_place(lua_State *L) {
+  if (!lua_istable(L, -1)) return false;
+  lua_pushliteral(L, "code");
+  lua_rawget(L, -2);
+  lua_pushliteral(L, "where");
+  lua_rawget(L, -3);
+  bool yes = lua_isstring(L, -2) && lua_isnil(L, -1);
+  lua_pop(L, 2);
+  return yes;
+}
+
+/* Prints the error on top. `where` is for one of ours that names no place, since it came up when
+ * the line was over and its values were computed; NULL: nothing to say. */
+static void report(lua_State *L, const char *where) {
   fflush(stdout);
+  if (where != NULL && is_ours_without_place(L)) {
+    lua_pushliteral(L, "where");
+    lua_pushstring(L, where);
+    lua_rawset(L, -3);
+  }
   fprintf(stderr, "%s\n", vm_is_interrupt(L, -1) ? "interrupted" : vm_error_text(L));
   lua_pop(L, 1);
   vm_interrupt_clear();
@@ -24,7 +42,7 @@ static void report(lua_State *L) {
 
 /* Calls prompt.<name> with the nargs values on top, which go. Leaves one result; false
  * and a printed error when it fails. */
-static bool call_prompt(lua_State *L, const char *name, int nargs) {
+static bool call_prompt(lua_State *L, const char *name, int nargs, const char *where) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "lunette.prompt");
   if (lua_pcall(L, 1, 1, 0) == 0) {
@@ -33,7 +51,7 @@ static bool call_prompt(lua_State *L, const char *name, int nargs) {
     lua_insert(L, -1 - nargs);
     if (lua_pcall(L, nargs, 1, 0) == 0) return true;
   }
-  report(L);
+  report(L, where);
   return false;
 }
 
@@ -108,7 +126,7 @@ static void evaluate(lua_State *L, int text, int extra) {
   int function = lua_gettop(L);
   double start = now();
   if (lua_pcall(L, 0, LUA_MULTRET, 0) != 0) {
-    report(L);
+    report(L, NULL);
     return;
   }
   if (!lua_checkstack(L, LUA_MINSTACK)) {
@@ -120,7 +138,7 @@ static void evaluate(lua_State *L, int text, int extra) {
   lua_insert(L, function);
   lua_pushnumber(L, now() - start);
   lua_insert(L, function + 1);
-  call_prompt(L, "done", lua_gettop(L) - function + 1);
+  call_prompt(L, "done", lua_gettop(L) - function + 1, strchr(lua_tostring(L, text), '\n') == NULL ? "prompt:1" : "prompt");
 }
 
 /* One round. False when the session ends. */
@@ -129,7 +147,7 @@ static bool step(lua_State *L) {
   if (result != VM_LINE_OK) return result == VM_LINE_INTERRUPTED;
   int text = lua_gettop(L), status, extra;
   lua_pushvalue(L, text);
-  if (!call_prompt(L, "command", 1)) return true;
+  if (!call_prompt(L, "command", 1, NULL)) return true;
   if (!lua_isstring(L, -1)) { /* nil: nothing is left to run; false: leave */
     vm_lines_remember(lua_tostring(L, text));
     return lua_isnil(L, -1);
@@ -137,15 +155,22 @@ static bool step(lua_State *L) {
   lua_replace(L, text);
   if (!read_rest(L, text, &status, &extra)) return true;
   vm_lines_remember(lua_tostring(L, text));
-  if (status != 0) report(L);
+  if (status != 0) report(L, NULL);
   else evaluate(L, text, extra);
   return true;
+}
+
+void vm_prompt_load(lua_State *L) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "lunette.prompt");
+  if (lua_pcall(L, 1, 1, 0) != 0) report(L, NULL);
+  else lua_pop(L, 1);
 }
 
 void vm_prompt(lua_State *L, bool banner) {
   vm_lines_open(L);
   lua_pushboolean(L, banner && isatty(STDOUT_FILENO));
-  if (call_prompt(L, "start", 1)) lua_pop(L, 1);
+  if (call_prompt(L, "start", 1, NULL)) lua_pop(L, 1);
   int base = lua_gettop(L);
   while (step(L)) {
     lua_settop(L, base);

@@ -146,33 +146,38 @@ size_t vm_close(lua_State *L) {
 
 enum { WHERE_LEVELS = 100 };
 
-static void set_where(lua_State *L, vm_host *host, const lua_Debug *ar) {
-  char where[LN_ERROR_WHERE], line[16];
+/* The nearest Lua frame outside the library. Allocates nothing. */
+static bool script_frame(lua_State *L, lua_Debug *ar) {
+  for (int level = 1; level < WHERE_LEVELS && lua_getstack(L, level, ar); level++) {
+    lua_getinfo(L, "Sl", ar);
+    if (ar->currentline > 0 && strncmp(ar->source, "=lunette/", 9) != 0) return true;
+  }
+  return false;
+}
+
+static void where_text(const lua_Debug *ar, char where[LN_ERROR_WHERE]) {
+  char line[16];
   const char *name = ar->source[0] == '@' || ar->source[0] == '=' ? ar->source + 1 : ar->short_src;
-  int room = (int)sizeof where - snprintf(line, sizeof line, ":%d", ar->currentline) - 4;
+  int room = LN_ERROR_WHERE - snprintf(line, sizeof line, ":%d", ar->currentline) - 4;
   size_t length = strlen(name);
   if (length > (size_t)room) /* the end of a path says more than its start */
-    snprintf(where, sizeof where, "...%s%s", name + length - (size_t)room, line);
+    snprintf(where, LN_ERROR_WHERE, "...%s%s", name + length - (size_t)room, line);
   else
-    snprintf(where, sizeof where, "%.*s%s", room, name, line);
-  host->where_line = 0;
-  if (ln_set_where(host->ctx, where) != LN_OK) vm_raise(L, NULL);
-  memcpy(host->where_source, ar->short_src, sizeof host->where_source);
-  host->where_line = ar->currentline;
+    snprintf(where, LN_ERROR_WHERE, "%.*s%s", room, name, line);
 }
 
 void vm_where(lua_State *L) {
   vm_host *host = vm_host_of(L);
   lua_Debug ar;
-  for (int level = 1; level < WHERE_LEVELS && lua_getstack(L, level, &ar); level++) {
-    lua_getinfo(L, "Sl", &ar);
-    if (ar.currentline <= 0 || strncmp(ar.source, "=lunette/", 9) == 0) continue;
-    if (ar.currentline != host->where_line || strcmp(ar.short_src, host->where_source) != 0)
-      set_where(L, host, &ar);
-    return;
-  }
+  char where[LN_ERROR_WHERE] = "";
+  bool found = script_frame(L, &ar);
+  if (found && ar.currentline == host->where_line && strcmp(ar.short_src, host->where_source) == 0) return;
+  if (found) where_text(&ar, where);
   host->where_line = 0;
-  if (ln_set_where(host->ctx, "") != LN_OK) vm_raise(L, NULL);
+  if (ln_set_where(host->ctx, where) != LN_OK) vm_raise(L, NULL);
+  if (!found) return;
+  memcpy(host->where_source, ar.short_src, sizeof host->where_source);
+  host->where_line = ar.currentline;
 }
 
 void vm_poll(lua_State *L) {
@@ -274,7 +279,9 @@ static void push_error_metatable(lua_State *L) {
 int vm_raise(lua_State *L, const ln_error *err) {
   vm_host *host = vm_host_of(L);
   ln_error copy = err != NULL ? *err : host->ctx->error; /* a finalizer below may overwrite it */
+  lua_Debug ar;
   if (copy.code == LN_EINTR && host->ctx != NULL) atomic_store(&host->ctx->interrupt, 0);
+  if (copy.code != LN_EINTR && copy.where[0] == '\0' && script_frame(L, &ar)) where_text(&ar, copy.where);
   luaL_checkstack(L, 6, "error object");
   lua_createtable(L, 0, 5);
   set_text(L, "code", ln_code_name(copy.code));

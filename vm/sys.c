@@ -67,21 +67,29 @@ static int sys_pid(lua_State *L) {
   return 1;
 }
 
-static int sys_rss(lua_State *L) {
+/* Bytes; negative when /proc is not there. */
+static double resident(void) {
   long pages = 0;
   FILE *statm = fopen("/proc/self/statm", "r");
-  if (statm == NULL) return fail_errno(L, "/proc/self/statm");
+  if (statm == NULL) return -1;
   int got = fscanf(statm, "%*s %ld", &pages);
   fclose(statm);
-  if (got != 1) return fail_errno(L, "/proc/self/statm");
-  lua_pushnumber(L, (double)pages * (double)sysconf(_SC_PAGESIZE));
+  return got == 1 ? (double)pages * (double)sysconf(_SC_PAGESIZE) : -1;
+}
+
+static int sys_rss(lua_State *L) {
+  double bytes = resident();
+  if (bytes < 0) return fail_errno(L, "/proc/self/statm");
+  lua_pushnumber(L, bytes);
   return 1;
 }
 
+/* The kernel notes its maximum now and then only, so that what is resident may be above it. */
 static int sys_peak_rss(lua_State *L) {
   struct rusage usage;
   getrusage(RUSAGE_SELF, &usage);
-  lua_pushnumber(L, (double)usage.ru_maxrss * 1024.0);
+  double peak = (double)usage.ru_maxrss * 1024.0, now = resident();
+  lua_pushnumber(L, now > peak ? now : peak);
   return 1;
 }
 

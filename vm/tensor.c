@@ -112,8 +112,30 @@ static int tensor_free(lua_State *L) {
 
 /* -- fields */
 
+#define VM_SHAPE "lunette.shape"
+
+/* A shape is a list of numbers; printed it reads 2x3, as in messages. */
+static int shape_tostring(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  int n = (int)lua_objlen(L, 1);
+  luaL_Buffer text;
+  luaL_buffinit(L, &text);
+  if (n == 0) luaL_addstring(&text, "scalar");
+  for (int i = 1; i <= n; i++) {
+    if (i > 1) luaL_addchar(&text, 'x');
+    lua_rawgeti(L, 1, i);
+    if (!lua_isstring(L, -1)) luaL_error(L, "a shape is a list of numbers, but item %d is a %s", i, luaL_typename(L, -1));
+    luaL_addvalue(&text);
+  }
+  luaL_pushresult(&text);
+  return 1;
+}
+
 static int push_shape(lua_State *L, const ln_meta *meta) {
   lua_createtable(L, meta->rank, 0);
+  luaL_getmetatable(L, VM_SHAPE);
+  lua_setmetatable(L, -2);
   for (int i = 0; i < meta->rank; i++) {
     lua_pushnumber(L, (lua_Number)meta->dim[i]);
     lua_rawseti(L, -2, i + 1);
@@ -306,6 +328,10 @@ static const luaL_Reg metamethods[] = {
 };
 
 void vm_open_tensor(lua_State *L) {
+  luaL_newmetatable(L, VM_SHAPE);
+  lua_pushcfunction(L, shape_tostring);
+  lua_setfield(L, -2, "__tostring");
+  lua_pop(L, 1);
   luaL_newmetatable(L, VM_TENSOR);
   luaL_setfuncs(L, metamethods, 0);
   lua_newtable(L);

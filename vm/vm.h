@@ -30,7 +30,8 @@ size_t vm_close(lua_State *L);
 /* The context of L. Also notes L as the running coroutine, which is the one that collects
  * garbage: so every C function calls it, and calls it again after it has run Lua code. */
 ln_ctx *vm_ctx(lua_State *L);
-/* Raises ctx->error (or *err) as a Lua error; never returns. The error object is a table
+/* Raises ctx->error (or *err) as a Lua error; never returns. Where the error names no place, it
+ * is the script's line that runs. The error object is a table
  * { code = "LN_EINVAL", message =, op =, where =, layer = } and tostring of it gives
  * "where: [op] layer: message". */
 int vm_raise(lua_State *L, const ln_error *err);

@@ -1,6 +1,9 @@
 /* unary.c: elementwise ops of one input, and the losses and elementwise gradients that take
  * two or three tensors of one shape.
  */
+#include <math.h>
+#include <stdatomic.h>
+
 #include "iter.h"
 #include "span.h"
 
@@ -123,12 +126,49 @@ static void map_range(void *arg, int64_t begin, int64_t end) {
   j->fn(j->y + begin, j->a + begin, j->b + begin, c, end - begin, j->p);
 }
 
+static map_job map_of(const ln_cpu *cpu, const ln_call *call) {
+  return (map_job){.fn = cpu->spans->map->map[call->op], .y = call->out[0].data, .a = call->in[0].data,
+                   .b = call->in[1].data, .c = call->nin > 2 ? call->in[2].data : NULL,
+                   .p = (float)call->attrs->slope};
+}
+
 static ln_code map(ln_cpu *cpu, ln_call *call, int64_t cost) {
-  map_job j = {.fn = cpu->spans->map->map[call->op], .y = call->out[0].data, .a = call->in[0].data,
-               .b = call->in[1].data, .c = call->nin > 2 ? call->in[2].data : NULL,
-               .p = (float)call->attrs->slope};
+  map_job j = map_of(cpu, call);
   ln_cpu_for(cpu, call->out[0].numel, LN_BLOCK, cost, map_range, &j);
   return LN_OK;
+}
+
+/* -- binary cross-entropy: predictions outside 0..1 are named before their NaN spreads. Beside two
+ * logarithms an element the comparison costs nothing: the block is in the cache. */
+
+typedef struct bce_job {
+  map_job map;
+  atomic_bool outside;
+} bce_job;
+
+static void bce_range(void *arg, int64_t begin, int64_t end) {
+  bce_job *j = arg;
+  int outside = 0;
+  for (int64_t i = begin; i < end; i++) outside |= (j->map.a[i] < 0) | (j->map.a[i] > 1);
+  if (outside) atomic_store_explicit(&j->outside, true, memory_order_relaxed);
+  map_range(&j->map, begin, end);
+}
+
+static ln_code report_outside(const ln_call *call) {
+  const float *p = call->in[0].data;
+  double low = INFINITY, high = -INFINITY;
+  for (int64_t i = 0; i < call->in[0].numel; i++) {
+    if (p[i] < low) low = p[i];
+    if (p[i] > high) high = p[i];
+  }
+  return ln_fail(call->err, LN_EINVAL, "predictions must lie in 0..1, and these are from %g to %g; end the net with"
+                 " a sigmoid, or use BCEWithLogitsLoss", low, high);
+}
+
+ln_code ln_cpu_bce(ln_cpu *cpu, ln_call *call) {
+  bce_job j = {.map = map_of(cpu, call)};
+  ln_cpu_for(cpu, call->out[0].numel, LN_BLOCK, 8, bce_range, &j);
+  return atomic_load(&j.outside) ? report_outside(call) : LN_OK;
 }
 
 #define MAP(name, cost) \
@@ -136,7 +176,6 @@ static ln_code map(ln_cpu *cpu, ln_call *call, int64_t cost) {
 MAP(sigmoid_grad, 1)
 MAP(relu_grad, 1)
 MAP(leaky_relu_grad, 1)
-MAP(bce, 8)
 MAP(bce_grad, 2)
 MAP(bce_with_logits, 8)
 MAP(bce_with_logits_grad, 4)

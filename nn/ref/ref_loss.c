@@ -83,6 +83,14 @@ static double clamped_log(double value) { return value < -100 ? -100 : value; }
 ln_code ln_ref_bce(ln_call *call) {
   const double *p = ref_in(call, 0), *t = ref_in(call, 1);
   double *y = ref_out(call, 0);
+  double low = INFINITY, high = -INFINITY;
+  for (int64_t i = 0; i < call->out[0].numel; i++) {
+    if (p[i] < low) low = p[i];
+    if (p[i] > high) high = p[i];
+  }
+  if (low < 0 || high > 1)
+    return ln_fail(call->err, LN_EINVAL, "predictions must lie in 0..1, and these are from %g to %g; end the net"
+                   " with a sigmoid, or use BCEWithLogitsLoss", low, high);
   for (int64_t i = 0; i < call->out[0].numel; i++)
     y[i] = (t[i] - 1) * clamped_log(log1p(-p[i])) - t[i] * clamped_log(log(p[i]));
   return ref_store(call, 0);

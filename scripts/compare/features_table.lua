@@ -58,6 +58,13 @@ local function time_text(run)
   return run.seconds and ("%s, %.1f s in all"):format(text, run.seconds) or text
 end
 
+-- What the network takes: by its graph, else by the run's options.
+local function input_sides(run)
+  if run.features then return { unpack(run.features.input, 2) } end
+  local n = tonumber(run.options.size)
+  return n and { n, n }
+end
+
 local function skips_text(f)
   local s, parts = f.skips, {}
   if s.concat > 0 then parts[#parts + 1] = ("concat ×%d"):format(s.concat) end
@@ -85,10 +92,9 @@ local rows = {
   { "loss", "Loss function", "run", function(run) return run.loss end,
     function(run, words) return loss_facts(run.loss) == loss_facts(words) end, "other" },
   { "size", "Image size", "run", function(run)
-    local n = run.features and run.features.input or nil
-    if n then return table.concat(n, "×", 2) end
-    return run.options.size and ("%s×%s"):format(run.options.size, run.options.size)
-  end, function(run, words) return same_number(run.options.size, words) end, "override" },
+    local sides = input_sides(run)
+    return sides and table.concat(sides, "×")
+  end, function(run, words) return same_number(input_sides(run)[1], words) end, "override" },
   { "output", "Output size", "graph", of_graph(function(f) return size_text(f.output) end) },
   { "encoder_stages", "Encoder stages", "graph", of_graph(function(f) return tostring(f.encoder_stages) end),
     function(run, words) return same_number(run.features.encoder_stages, words) end, "other" },
@@ -149,16 +155,17 @@ function table_of.plain(c)
   return ("%s [paper: %s]"):format(c.text, c.paper)
 end
 
---- Which of the pipelines' own choices options of these runs replaced: {"Epochs 2 (the paper: 25)", ...} by run name.
+--- The pipeline's own choices that options of this run replaced: { { label =, value =, paper = }, ... }.
 function table_of.overrides(run)
-  local list_of_texts = {}
+  local found = {}
   for _, row in ipairs(rows) do
     local c = cell(row, run)
     if c.mark == "override" then
-      list_of_texts[#list_of_texts + 1] = ("%s %s instead of %s"):format(row[2]:lower(), c.text, c.paper)
+      local value = row[1] == "epochs" and tostring(run.options.epochs) or c.text
+      found[#found + 1] = { label = row[2], value = value, paper = c.paper }
     end
   end
-  return list_of_texts
+  return found
 end
 
 return table_of

@@ -6,7 +6,8 @@ local statistics = require "statistics"
 
 local figures = {}
 
-local WIDTH, HEIGHT = 520, 370
+-- Narrow, so that the letters keep a readable size on a phone.
+local WIDTH, HEIGHT = 440, 330
 
 -- Without its label a curve has no entry in a legend; the report has one legend for all figures.
 local function with(spec, changes)
@@ -21,7 +22,7 @@ local function draw(out, name, spec)
   local done, message = save.figure(out .. "/" .. name .. ".png", with(spec, { size = { 1000, spec.boxes and 560 or 640 } }))
   if not done then return nil, message end
   local path = out .. "/" .. name .. ".svg"
-  local height = spec.boxes and 90 + 32 * #spec.boxes or HEIGHT
+  local height = spec.boxes and 84 + 28 * #spec.boxes or HEIGHT
   done, message = save.figure(path, with(spec, { size = { WIDTH, height }, legend = "none", title = "" }))
   if not done then return nil, message end
   local svg
@@ -71,27 +72,28 @@ local function losses(runs)
   return list
 end
 
-local function dice(runs)
-  local list = {}
-  for _, part in ipairs {
-    { "validation_dice", "Validation Dice as each pipeline reports it, one value an epoch", function(run) return run.val_dice end },
-    { "test_dice", "Test Dice as each pipeline reports it, one value a batch", function(run) return run.test_dice end },
-    { "fair_dice", "Fair Dice, one value a holdout image", function(run) return statistics.values(run, "dice") end },
-  } do
-    local found = boxes(runs, part[3])
-    if #found > 0 then
-      list[#list + 1] = { part[1], { boxes = found, horizontal = true, xrange = { 0, 1 }, xlabel = "Dice", title = part[2],
-        grid = true, legend = "none" } }
-    end
-  end
+local function box_plot(runs, name, title, values_of)
+  local found = boxes(runs, values_of)
+  if #found == 0 then return {} end
+  return { { name, { boxes = found, horizontal = true, xrange = { -0.02, 1.02 }, xlabel = "Dice", title = title, grid = true,
+    legend = "none" } } }
+end
+
+local function own_dice(runs)
+  local list = box_plot(runs, "validation_dice", "Validation Dice, one value an epoch", function(run) return run.val_dice end)
+  list[#list + 1] = box_plot(runs, "test_dice", "Test Dice, one value a batch", function(run) return run.test_dice end)[1]
   return list
 end
 
---- Draws a group's figures into the folder, names starting with `prefix`; returns { losses = {...}, dice = {...} } of
--- { name, title, svg }, and a message when gnuplot or the disk refuses.
+local function fair_dice(runs)
+  return box_plot(runs, "fair_dice", "Fair Dice, one value an image", function(run) return statistics.values(run, "dice") end)
+end
+
+--- Draws a group's figures into the folder, names starting with `prefix`; returns { losses = {...}, dice = {...}, fair =
+-- {...} } of { name, title, svg }, and a message when gnuplot or the disk refuses.
 function figures.draw(group, out, prefix)
-  local result = { losses = {}, dice = {} }
-  for kind, specs in pairs { losses = losses(group.runs), dice = dice(group.runs) } do
+  local result, runs = { losses = {}, dice = {}, fair = {} }, group.runs
+  for kind, specs in pairs { losses = losses(runs), dice = own_dice(runs), fair = fair_dice(runs) } do
     for _, entry in ipairs(specs) do
       local figure, message = draw(out, prefix .. entry[1], entry[2])
       if not figure then return result, message end

@@ -40,11 +40,11 @@ local function png(picture, path)
   return bytes, message
 end
 
--- The same grid as one figure file, as in the paper.
+-- The same grid as one figure file, as in the paper; foreground light grey, since all white would vanish on the paper.
 local function draw(group, cells, image, target, path)
-  local panels = { { image = image, title = group.pairs:stem(group.sample) }, { image = target:float(), title = "truth" } }
+  local panels = { { image = image, title = group.pairs:stem(group.sample) }, { image = target:float() * 0.85, title = "truth" } }
   for _, cell in ipairs(cells) do
-    panels[#panels + 1] = { image = cell.prediction:float(), title = ("%s  %.3f"):format(cell.run.name, cell.score.dice) }
+    panels[#panels + 1] = { image = cell.prediction:float() * 0.85, title = ("%s  %.3f"):format(cell.run.name, cell.score.dice) }
   end
   local columns = math.min(5, #panels)
   local rows = math.ceil(#panels / columns)

@@ -3,13 +3,16 @@
 local data = require "lunette.data"
 local save = require "lunette.save"
 local sys = require "lunette.sys"
+local attempt = require "attempt"
 
 local groups = {}
 
+-- A title that tells the data sets of one report apart, and where the images are.
 local function title_of(o)
-  if type(o.images) == "string" then return sys.basename((o.images:gsub("/+$", ""))) end
+  local limit = o.limit and (", the first %s"):format(tostring(o.limit)) or ""
+  if type(o.images) == "string" then return sys.basename((o.images:gsub("/+$", ""))) .. limit, o.images end
   local family, count = tostring(o.phantom):match("^(%a+):?(%d*)$")
-  return ("drawn phantoms (%s)"):format(family or tostring(o.phantom)), tonumber(count)
+  return ("%s phantoms%s"):format(family or tostring(o.phantom), limit), ("%s drawn pictures"):format(tonumber(count) or 200)
 end
 
 -- -- holdouts
@@ -108,8 +111,7 @@ local function prepare(group, named)
       .. " sets a holdout aside before any run; --holdout FILE names one.")
     return
   end
-  local ok, list, message = pcall(open_pairs, group)
-  if not ok then list, message = nil, list end
+  local list, message = attempt(open_pairs, group)
   if not list then
     table.insert(group.notes, ("The holdout cannot be opened, so there is no fair score: %s"):format(tostring(message)))
     return
@@ -131,7 +133,7 @@ local function compare_counts(group)
   group.count = count
 end
 
---- Groups in the order of their first run: { title, runs, notes, count, holdout, pairs }.
+--- Groups in the order of their first run: { title, origin, runs, notes, count, holdout, pairs }.
 function groups.make(list, holdout_path)
   local named
   if holdout_path then
@@ -143,7 +145,8 @@ function groups.make(list, holdout_path)
   for _, run in ipairs(list) do
     local group = by_key[run.key]
     if not group then
-      group = { key = run.key, title = title_of(run.options), runs = {}, notes = {} }
+      group = { key = run.key, runs = {}, notes = {} }
+      group.title, group.origin = title_of(run.options)
       by_key[run.key] = group
       made[#made + 1] = group
     end

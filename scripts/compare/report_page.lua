@@ -38,7 +38,7 @@ local function facts(group)
   local scored = 0
   for _, run in ipairs(group.runs) do scored = scored + (run.scores and 1 or 0) end
   return tag("dl", { class = "facts" },
-    fact("Data", group.title), fact("Images for the pipelines", group.count or "?", "each splits them itself"),
+    fact("Data", group.title, group.origin), fact("Images for the pipelines", group.count or "?", "each splits them itself"),
     fact("Holdout", group.pairs and #group.pairs or "none", group.pairs and words.empty_masks(group) or nil),
     fact("Runs", #group.runs, ("%d with a fair score"):format(scored)),
     fact("Device", words.devices(group)))
@@ -57,30 +57,39 @@ end
 local function overrides(group)
   local texts = words.overrides(group)
   if #texts == 0 then return nil end
-  return list(tag("p", "Options replaced the pipelines' own choices, so these numbers are not the paper's and need not resemble"
-    .. " them:"), bullets(texts))
+  return list(tag("p", "Options replaced the pipelines' own choices, so these are not the paper's experiments, and the numbers"
+    .. " need not resemble the paper's:"), bullets(texts))
 end
 
 -- -- fair scores
 
+-- The interval as numbers and drawn on a line from 0 to 1.
 local function interval(s)
   if not s.low then return { "–", value = 0 / 0, class = "number missing" } end
-  return { ("%.3f – %.3f"):format(s.low, s.high), value = s.low, class = "number" }
+  local style = ("--low:%.1f%%;--high:%.1f%%;--mean:%.1f%%"):format(100 * s.low, 100 * s.high, 100 * s.mean)
+  return { list(("%.3f – %.3f"):format(s.low, s.high), tag("span", { class = "range", style = style, ["aria-hidden"] = "true" })),
+    value = s.low, class = "number" }
 end
 
 local none = {}
 
+local function score_row(run)
+  local fair = run.fair or { dice = none, iou = none, hd95 = none }
+  return { named(run), number(fair.dice.mean), interval(fair.dice), number(fair.dice.median), number(fair.iou.mean),
+    number(fair.hd95.median, 1), number(run.own.mean), { run.dice or "not recorded", class = "wide" } }
+end
+
+-- The best first, those without a score behind them.
 local function score_table(group)
   local rows = {}
-  for i, run in ipairs(group.runs) do
-    local fair = run.fair or { dice = none, iou = none, hd95 = none }
-    rows[i] = { named(run), number(fair.dice.mean), interval(fair.dice), number(fair.dice.median),
-      number(fair.iou.mean), number(fair.hd95.median, 1), number(run.own.mean), { run.dice or "not recorded", class = "wide" } }
+  for i, run in ipairs(words.ranking(group)) do rows[i] = score_row(run) end
+  for _, run in ipairs(group.runs) do
+    if not run.fair then rows[#rows + 1] = score_row(run) end
   end
   return report_table.rows {
     caption = "Fair scores on the holdout, and each pipeline's own Dice: " .. group.title,
     columns = {
-      { "Model" }, { "Fair Dice, mean", class = "number" }, { "95 % interval", class = "number", hint = "bootstrap interval of the mean" },
+      { "Model" }, { "Fair Dice, mean", class = "number" }, { "95 % interval of the mean", class = "number" },
       { "Fair Dice, median", class = "number" }, { "IoU, mean", class = "number" },
       { "HD95, median (px)", class = "number", hint = "95 % Hausdorff distance: smaller is better" },
       { "Its own test Dice", class = "number" }, { "How it defines its own Dice", class = "wide" },
@@ -121,13 +130,14 @@ local function grid_section(group, id)
       tag("div", { class = "pictures" }, panels)))
 end
 
-local function figure(f, id)
-  return tag("figure", tag("figcaption", f.title), svg.inline(f.svg, id .. "-" .. f.name:gsub("[^%w]", "-"), f.title))
+local function figure(f, id, class)
+  return tag("figure", { class = class }, tag("figcaption", f.title),
+    svg.inline(f.svg, id .. "-" .. f.name:gsub("[^%w]", "-"), f.title))
 end
 
-local function figure_grid(figures, id)
+local function figure_grid(figures, id, class)
   local parts = {}
-  for i, f in ipairs(figures) do parts[i] = figure(f, id) end
+  for i, f in ipairs(figures) do parts[i] = figure(f, id, class) end
   return tag("div", { class = "figures" }, parts)
 end
 
@@ -174,7 +184,7 @@ local function test_section(group)
   local rows = {}
   for i, pair in ipairs(group.tests) do
     local m, w = pair.mann_whitney, pair.wilcoxon
-    rows[i] = { list(named(pair.first), " and ", named(pair.second)),
+    rows[i] = { list(named(pair.first), tag("br"), named(pair.second)),
       { ("%+.3f"):format(pair.difference), value = pair.difference, class = "number" },
       p_cell(w.p), p_cell(w.corrected), p_cell(m.p), p_cell(m.corrected) }
   end
@@ -190,20 +200,22 @@ end
 
 -- -- the page
 
-local function fair_section(group)
+local function fair_section(group, id)
   if not group.pairs then
     return list(tag("h3", "Each pipeline's own Dice"), tag("p", words.no_holdout), tag("p", words.own_dice), score_table(group))
   end
-  return list(tag("h3", "The fair score"), tag("p", words.fair), score_table(group),
-    tag("p", { class = "finding" }, words.finding(group)), tag("p", words.own_dice), tag("p", { class = "note" }, words.sample_size(group)))
+  local box = group.figures.fair[1]
+  return list(tag("h3", "The fair score"), tag("p", words.fair), score_table(group), tag("p", { class = "note" }, words.sample_size(group)),
+    tag("p", words.own_dice), box and list(figure(box, id, "alone"), tag("p", { class = "note" }, words.fair_box)))
 end
 
 local function group_section(group, id)
   local f = group.figures
-  return tag("section", { id = id }, tag("h2", group.title), facts(group), problems(group), overrides(group),
-    fair_section(group), grid_section(group, id),
-    #f.dice > 0 and list(tag("h3", "How the scores spread"), tag("p", words.boxes), figure_grid(f.dice, id)),
-    #f.losses > 0 and list(tag("h3", "Losses"), tag("p", words.losses), legend(group), figure_grid(f.losses, id)),
+  return tag("section", { id = id }, tag("h2", group.title), facts(group),
+    group.pairs and tag("p", { class = "finding" }, words.finding(group)), problems(group), overrides(group),
+    fair_section(group, id), grid_section(group, id),
+    #f.dice > 0 and list(tag("h3", "What each pipeline reports of itself"), tag("p", words.boxes), figure_grid(f.dice, id)),
+    #f.losses > 0 and list(tag("h3", "Losses"), tag("p", words.losses), legend(group), figure_grid(f.losses, id, "lines")),
     feature_section(group), test_section(group))
 end
 

@@ -9,15 +9,16 @@ local words = {}
 
 local function plural(n, one, many) return ("%d %s"):format(n, n == 1 and one or many or one .. "s") end
 
-local function joined(names)
+local function joined(names, word)
   if #names < 2 then return names[1] or "" end
-  return table.concat(names, ", ", 1, #names - 1) .. " and " .. names[#names]
+  return ("%s %s %s"):format(table.concat(names, ", ", 1, #names - 1), word or "and", names[#names])
 end
 
 function words.title(report)
   local n = 0
   for _, group in ipairs(report.groups) do n = n + #group.runs end
-  return ("%s compared"):format(plural(n, "segmentation pipeline"))
+  if #report.groups == 1 then return ("%s compared"):format(plural(n, "segmentation pipeline")) end
+  return ("Segmentation pipelines compared: %d runs on %d data sets"):format(n, #report.groups)
 end
 
 function words.lead(report)
@@ -42,20 +43,37 @@ function words.devices(group)
   return table.concat(names, "; ")
 end
 
---- "Epochs 2 instead of 25: GPT-4, Copilot": the same change said once for all runs that have it.
-function words.overrides(group)
-  local order, runs_of = {}, {}
+-- What options replaced, each said once: { label, value, papers = {"25", ...}, names = {"GPT-4", ...} }.
+local function replaced(group)
+  local order, entries = {}, {}
   for _, run in ipairs(group.runs) do
-    for _, text in ipairs(run.overrides) do
-      if not runs_of[text] then
-        order[#order + 1], runs_of[text] = text, {}
+    for _, change in ipairs(run.overrides) do
+      local key = change.label .. "\n" .. change.value
+      if not entries[key] then
+        entries[key] = { label = change.label, value = change.value, papers = {}, names = {}, seen = {} }
+        order[#order + 1] = entries[key]
       end
-      table.insert(runs_of[text], run.name)
+      local entry = entries[key]
+      table.insert(entry.names, run.name)
+      if not entry.seen[change.paper] then table.insert(entry.papers, change.paper) end
+      entry.seen[change.paper] = true
     end
   end
+  return order
+end
+
+--- "Epochs: 2 instead of the paper's 10 or 25 (all runs)".
+function words.overrides(group)
   local texts = {}
-  for i, text in ipairs(order) do texts[i] = ("%s: %s"):format(text, joined(runs_of[text])) end
-  table.sort(texts)
+  for i, entry in ipairs(replaced(group)) do
+    table.sort(entry.papers, function(a, b)
+      local m, n = tonumber(a:match("^%d+")), tonumber(b:match("^%d+"))
+      if m and n and m ~= n then return m < n end
+      return a < b
+    end)
+    texts[i] = ("%s: %s instead of the paper's %s (%s)"):format(entry.label, entry.value, joined(entry.papers, "or"),
+      #entry.names == #group.runs and "all runs" or joined(entry.names))
+  end
   return texts
 end
 
@@ -74,7 +92,8 @@ words.own_dice = list(tag("b", "Why a pipeline's own Dice is another number."), 
   .. " added above and below, on masks that were resized, thickened or left grey. The last column says which. Two such numbers"
   .. " cannot be compared, and a rank among them says little; the fair score is one definition for all.")
 
-local function ranking(group)
+--- The runs with a fair score, the best first.
+function words.ranking(group)
   local ranked = {}
   for _, run in ipairs(group.runs) do
     if run.fair then ranked[#ranked + 1] = run end
@@ -88,7 +107,7 @@ end
 
 --- Who is ahead, and whether this can be said at all.
 function words.finding(group)
-  local ranked = ranking(group)
+  local ranked = words.ranking(group)
   if #ranked == 0 then return "No network could be scored." end
   local best = ranked[1]
   local text = ("%s has the highest mean fair Dice, %.3f"):format(best.name, best.fair.dice.mean)
@@ -119,8 +138,9 @@ end
 words.sample = "The image's foreground is nearest the median of the holdout's, unless another was asked for. One image shows"
   .. " how a network fails, not how often."
 
-words.boxes = "A box holds the middle half of the values, the line in it is the median, circles lie far outside. Validation and"
-  .. " test Dice are each pipeline's own, so boxes of different models are not on one scale; only the fair Dice is."
+words.fair_box = "A box holds the middle half of a model's values, the line in it is the median, circles lie far outside."
+
+words.boxes = "Validation and test Dice as each pipeline computes them: boxes of different models are not on one scale."
 
 words.losses = "What the network was trained to make small, averaged over an epoch; on training images, and on validation images"
   .. " that it did not learn from. Models with another loss function (see the features) are on another scale."

@@ -79,7 +79,10 @@ local function read_journal(run)
     end
   end
   file:close()
-  if damaged > 0 then table.insert(run.problems, ("%d damaged lines in metrics.jsonl were passed over"):format(damaged)) end
+  local bad = 0
+  for _, dice in ipairs(run.test_dice) do bad = bad + (dice ~= dice and 1 or 0) end
+  if bad > 0 then table.insert(run.problems, ("%d of its test Dice are no numbers; its mean is of the others"):format(bad)) end
+  if damaged > 0 then table.insert(run.problems, ("damaged lines in metrics.jsonl that were passed over: %d"):format(damaged)) end
 end
 
 local function check_model(run, model)

@@ -11,6 +11,8 @@ local features = require "lunette.features"
 local keras = require "lunette.keras"
 local metrics = require "lunette.metrics"
 local progress = require "lunette.progress"
+local stats = require "lunette.stats"
+local attempt = require "attempt"
 
 local score = {}
 
@@ -73,20 +75,17 @@ local function open_model(run)
     table.insert(run.problems, run.model .. " holds no recorded graph: no features, no fair score")
     return nil
   end
-  local ok, found = pcall(features.of, model)
-  if not ok then
-    table.insert(run.problems, "its graph cannot be read: " .. tostring(found))
-    return nil
-  end
-  run.features = found
-  return model
+  run.features, message = attempt(features.of, model)
+  if run.features then return model end
+  table.insert(run.problems, "its graph cannot be read: " .. message)
 end
 
+-- True, also when the run asks for something that is not known here; raises when its model cannot be run.
 local function score_run(run, model, group)
   local input, why = input_of(run, model)
   if not input then
     table.insert(run.problems, why .. ": no fair score")
-    return
+    return true
   end
   local set = images_of(group, input)
   local scores = {}
@@ -98,22 +97,22 @@ local function score_run(run, model, group)
     if i == group.sample then run.sample_mask = prediction end
   end
   run.scores = scores
+  return true
 end
 
 -- The image that the grid shows: the wanted one, or the one whose foreground is nearest the median of those that have any.
 local function choose_sample(group, wanted)
-  local sizes, filled = {}, {}
+  local sizes, filled, chosen = {}, {}, nil
   for i = 1, #group.pairs do
-    if wanted and group.pairs:stem(i) == wanted then return i end
-    local target = group.masks(i)
-    sizes[i] = target:float():mean():item()
+    sizes[i] = group.masks(i):float():mean():item()
     if sizes[i] > 0 then filled[#filled + 1] = sizes[i] end
+    if group.pairs:stem(i) == wanted then chosen = i end
   end
-  group.foreground, group.empty_masks = sizes, #group.pairs - #filled
+  group.empty_masks = #sizes - #filled
+  if chosen then return chosen end
   if wanted then table.insert(group.notes, ("--sample %s is not in this holdout; another image is shown."):format(wanted)) end
   if #filled == 0 then return 1 end
-  table.sort(filled)
-  local middle, best = filled[math.floor((#filled + 1) / 2)], nil
+  local middle, best = stats.median(filled), nil
   for i, size in ipairs(sizes) do
     if size > 0 and (not best or math.abs(size - middle) < math.abs(sizes[best] - middle)) then best = i end
   end
@@ -127,19 +126,18 @@ function score.group(group, options)
       local _, mask = group.pairs:load(i)
       return mask:ge(128)
     end
-    local ok, problem = pcall(choose_sample, group, options.sample)
-    if ok then
-      group.sample = problem
-    else
-      table.insert(group.notes, ("The holdout cannot be read, so there is no fair score: %s"):format(tostring(problem)))
+    local sample, problem = attempt(choose_sample, group, options.sample)
+    group.sample = sample
+    if not sample then
+      table.insert(group.notes, "The holdout cannot be read, so there is no fair score: " .. problem)
       group.pairs = nil
     end
   end
   for _, run in ipairs(group.runs) do
     local model = run.model and open_model(run)
     if model and group.pairs then
-      local ok, problem = pcall(score_run, run, model, group)
-      if not ok then table.insert(run.problems, "its model could not be run on the holdout: " .. tostring(problem)) end
+      local done, problem = attempt(score_run, run, model, group)
+      if not done then table.insert(run.problems, "its model could not be run on the holdout: " .. problem) end
     end
     collectgarbage()
   end

@@ -29,10 +29,14 @@ function UNet:__init()
   self.conv4 = double_conv(256, 512)
   self.conv5 = double_conv(512, 1024)
 
-  self.up6, self.conv6 = up_conv(1024, 512), double_conv(1024, 512)
-  self.up7, self.conv7 = up_conv(512, 256), double_conv(512, 256)
-  self.up8, self.conv8 = up_conv(256, 128), double_conv(256, 128)
-  self.up9, self.conv9 = up_conv(128, 64), double_conv(128, 64)
+  self.up6 = up_conv(1024, 512)
+  self.conv6 = double_conv(1024, 512)
+  self.up7 = up_conv(512, 256)
+  self.conv7 = double_conv(512, 256)
+  self.up8 = up_conv(256, 128)
+  self.conv8 = double_conv(256, 128)
+  self.up9 = up_conv(128, 64)
+  self.conv9 = double_conv(128, 64)
 
   self.conv10 = nn.Conv2d(64, 1, 1)
 end

@@ -56,12 +56,12 @@ function budget.epochs(o, common, ids, script_of, images, must)
   local size = o.size and { "--size", tostring(o.size) } or {}
   local sum, most, costliest = 0, 0, nil
   for _, id in ipairs(ids) do
-    local cost = mult_adds(script_of(id), size, scratch, must)
+    local cost = mult_adds(script_of[id], size, scratch, must)
     sum = sum + cost
     if cost > most and id ~= "gpt_o1" then most, costliest = cost, id end -- o1 fills folders, claude35 has its net
   end
   local per_image, beside
-  if costliest then per_image, beside = time_one(o, common, script_of(costliest), scratch, must) end
+  if costliest then per_image, beside = time_one(o, common, script_of[costliest], scratch, must) end
   remove(scratch)
   if not per_image then return o.epochs end
   local trained, relative = 0.8 * (images - common.held_out), sum / most

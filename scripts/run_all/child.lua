@@ -57,7 +57,7 @@ end
 -- Status, signal and error go into run.json, also where the pipeline came to no run.json of its own.
 local function record(about, result, message)
   local path = about.folder .. "/run.json"
-  local run = study.read_json(path) or { id = about.id }
+  local run = study.read_json(path) or { id = about.id, options = about.options }
   run.status, run.error = "failed", message
   run.exit_status, run.signal = result.status, result.signal
   about.must(save.write(path, save.json(run, { indent = 2, order = { "id", "status", "error" } }) .. "\n"))

@@ -28,8 +28,11 @@ local function write_lines(path, lines, must) must(save.write(path, table.concat
 local function check_same(o, before, must)
   for _, name in ipairs(fixed) do
     local was, is = before.options[name], o[name]
-    must(tostring(was) == tostring(is), ("%s was started with --%s %s, now it is %s; repeat the options or give another"
-      .. " --out"):format(o.out, name:gsub("_", "-"), tostring(was), tostring(is)))
+    local function said(value)
+      return value == nil and "without --" .. name:gsub("_", "-") or ("with --%s %s"):format(name:gsub("_", "-"), tostring(value))
+    end
+    must(tostring(was) == tostring(is), ("%s was started %s, now it is %s; repeat the options or give another --out"):format(
+      o.out, said(was), said(is)))
   end
 end
 
@@ -69,6 +72,12 @@ end
 function study.finished(folder)
   local about = read_json(folder .. "/run.json")
   return about ~= nil and about.status == "finished"
+end
+
+--- What run.json says of the data, for a pipeline that broke off before it could.
+function study.data_options(o, common)
+  return { images = o.images, masks = o.images and (o.masks or o.images), suffix = o.suffix,
+    phantom = not o.images and o.phantom or nil, limit = o.limit, exclude = common.exclude_file }
 end
 
 local passed = { "images", "masks", "suffix", "phantom", "group_by", "batch", "size", "lr", "limit", "seed", "device", "precision",

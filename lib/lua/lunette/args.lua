@@ -32,6 +32,23 @@ local function names(t)
   return table.concat(list, ", ")
 end
 
+--- A value as a message names it: nil, the number 3, the string "3", a table.
+function args.kind(value)
+  local kind = type(value)
+  if kind == "number" or kind == "boolean" then return ("the %s %s"):format(kind, tostring(value)) end
+  if kind == "string" then return ('the string "%s"'):format(value) end
+  if kind == "userdata" then return "a tensor" end
+  return kind == "nil" and "nothing" or "a " .. kind
+end
+
+--- A whole number of at least 1; who and name are for the message.
+function args.count(who, name, value)
+  if type(value) ~= "number" or value < 1 or value % 1 ~= 0 or value == math.huge then
+    args.fail("[%s] %s must be a positive whole number, got %s", who, name, args.kind(value))
+  end
+  return value
+end
+
 --- `given` completed by the defaults of `known`; a name that `known` lacks raises.
 -- A default of false says that the option may be absent.
 function args.options(who, given, known)
@@ -39,7 +56,8 @@ function args.options(who, given, known)
   for name, default in pairs(known) do result[name] = default end
   if given == nil then return result end
   if type(given) ~= "table" then
-    args.fail("[%s] options are a table such as { %s = ... }, got %s", who, next(known) or "", type(given))
+    args.fail("[%s] options go by name in a table, as in { %s = ... }, got %s (known: %s)", who, next(known) or "",
+      args.kind(given), names(known))
   end
   for name, value in pairs(given) do
     if known[name] == nil then
@@ -68,7 +86,7 @@ function args.tuple(who, name, value, n)
     return list
   end
   if type(value) ~= "table" or #value ~= n then
-    args.fail("[%s] %s must be a number or a list of %d numbers", who, name, n)
+    args.fail("[%s] %s must be a number or a list of %d numbers, got %s", who, name, n, args.kind(value))
   end
   return value
 end

@@ -183,12 +183,16 @@ local function entries(name)
   return found
 end
 
--- Names under a heading: "nn" lists nn.*, without what lies deeper.
+-- Names under a heading: "nn" lists nn.*, and what lies deeper as one name: functional.*
 local function topic_text(topic)
-  local names = {}
+  local names, seen = {}, {}
   for name in pairs(docs) do
     local rest = name:sub(1, #topic + 1) == topic .. "." and name:sub(#topic + 2)
-    if rest then names[#names + 1] = rest end
+    local shown = rest and (rest:match("^[^.]+%.") and rest:match("^[^.]+%.") .. "*" or rest)
+    if shown and not seen[shown] then
+      seen[shown] = true
+      names[#names + 1] = shown
+    end
   end
   if topic == "ops" then
     for _, row in ipairs(core.op_table()) do names[#names + 1] = row.name end
@@ -212,19 +216,26 @@ local function overview()
   return table.concat(lines, "\n")
 end
 
--- help.text(name): the help for a name as the prompt prints it; for "" the topics.
+-- The name that documentation goes by: F.relu, lunette.nn.Conv2d and "lunette.nn" as people write them.
+local function known_name(name)
+  name = name:gsub("%s*%(.*$", ""):gsub(":", ".")
+  for short, long in pairs(SHORT) do name = name:gsub("^" .. short .. "%.", long .. ".") end
+  local inner = name:match("^lunette%.(.+)$")
+  return inner and not docs[name] and inner or name
+end
+
+-- help.text(name): the help for a name as the prompt prints it; for "" the topics. A module comes before
+-- the functions that share its name: ?lt is the module, then the method lt.
 function help.text(name)
   load_modules()
-  name = name:gsub("%s*%(.*$", ""):gsub(":", ".")
+  name = known_name(name)
   if name == "" then return overview() end
-  for short, long in pairs(SHORT) do name = name:gsub("^" .. short .. "%.", long .. ".") end
-  local parts = {}
+  local parts = { not docs[name] and topic_text(SHORT[name] or name) or nil }
   for _, entry in ipairs(entries(name)) do parts[#parts + 1] = doc_text(entry, docs[entry]) end
   local row = op_row(name:gsub("^core%.ops%.", ""):gsub("^ops%.", ""))
   if row then parts[#parts + 1] = op_text(row) end
+  if docs[name] then parts[#parts + 1] = topic_text(name:match("^lunette%.(.+)$") or name) end
   if #parts > 0 then return table.concat(parts, "\n\n") end
-  local topic = topic_text(SHORT[name] or name)
-  if topic then return topic end
   local value = value_of(name)
   if value ~= nil then return value_text(name, value) end
   local near = suggestions(name)

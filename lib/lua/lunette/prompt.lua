@@ -8,19 +8,22 @@ local prompt = {}
 
 local BANNER = [[
 Lunette %s - tensors and networks for image segmentation (LuaJIT, %s)
-  ?          what there is; ?nn.Conv2d or ?permute for one thing
+  ?          what there is (help does the same); ?nn.Conv2d or ?permute for one thing
   x = lt.randn(2, 3)     a tensor; a line's value is shown, ';' at the end hides it
   mem() who()            memory in use; your variables
-  Ctrl-C  Ctrl-D         stop the work and stay; leave]]
+  Ctrl-C  Ctrl-D         stop the work and stay; leave (as exit does)]]
 
 -- Modules under the names that the manual uses. They are loaded at first use, and a
 -- script's own global of the same name wins.
 local PRESET = {
+  progress = "lunette.progress",
   lt = "lunette", nn = "lunette.nn", F = "lunette.nn.functional", optim = "lunette.optim",
-  data = "lunette.data", save = "lunette.save", sys = "lunette.sys",
+  data = "lunette.data", metrics = "lunette.metrics", stats = "lunette.stats", save = "lunette.save", sys = "lunette.sys",
 }
 
-local before = {} -- globals that were there before the user's first line
+-- The globals that are not the user's, name -> value. The host loads this module before it runs the user's code.
+local before = {}
+for name, value in pairs(_G) do before[name] = value end
 
 -- Bytes as a person reads them.
 local function size_text(bytes)
@@ -32,13 +35,20 @@ local function size_text(bytes)
   return string.format(unit == 1 and "%d %s" or "%.1f %s", bytes, units[unit])
 end
 
--- One line for a value; strings quoted, small tables written out.
+-- A thing that prints itself, inside a table: a large tensor by its last line, which says dtype and shape.
+local function own_text(value)
+  local text = tostring(value)
+  if type(value) ~= "userdata" or select(2, text:gsub("\n", "")) < 8 then return text end
+  return text:match("[^\n]*$")
+end
+
+-- One line for a value, but for things that print themselves on several; strings quoted, small tables written out.
 local function inline(value, depth)
   local kind = type(value)
   if kind == "string" then
     return (string.format("%q", value):gsub("\\\n", "\\n"))
   elseif kind ~= "table" or depth == 0 or (getmetatable(value) and getmetatable(value).__tostring) then
-    return tostring(value)
+    return own_text(value)
   end
   local parts, count = {}, #value
   for i = 1, math.min(count, 20) do parts[i] = inline(value[i], depth - 1) end
@@ -60,18 +70,34 @@ local function inline(value, depth)
   return "{ " .. table.concat(parts, ", ") .. " }"
 end
 
--- A value as the prompt shows it: one line where that fits, else a field a line.
+-- The keys of a table in the order in which they are shown: numbers, then the others by name.
+local function sorted_keys(value)
+  local keys = {}
+  for key in pairs(value) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b)
+    if type(a) == "number" and type(b) == "number" then return a < b end
+    if type(a) == "number" or type(b) == "number" then return type(a) == "number" end
+    return tostring(a) < tostring(b)
+  end)
+  return keys
+end
+
+-- A value as the prompt shows it: one line where that fits, else a field a line; an item of several
+-- lines, such as a tensor, stands below its name.
 function prompt.show(value)
   if type(value) == "string" then return inline(value, 0) end
+  if type(value) ~= "table" then return tostring(value) end
   local line = inline(value, 2)
-  if type(value) ~= "table" or #line <= sys.width() or not line:find("^{ ") then return line end
+  if not line:find("^{ ") or (#line <= sys.width() and not line:find("\n")) then return line end
   local rows = {}
-  for name, item in pairs(value) do
+  for _, name in ipairs(sorted_keys(value)) do
     if #rows == 100 then
       rows[101] = "  ..."
       break
     end
-    rows[#rows + 1] = "  " .. (type(name) == "string" and name or inline(name, 0)) .. " = " .. inline(item, 1)
+    local item = inline(value[name], 1)
+    item = item:find("\n") and "\n    " .. item:gsub("\n", "\n    ") or " " .. item
+    rows[#rows + 1] = "  " .. (type(name) == "string" and name or inline(name, 0)) .. " =" .. item
   end
   return "{\n" .. table.concat(rows, "\n") .. "\n}"
 end
@@ -85,19 +111,24 @@ local function mem()
   end
   table.sort(rows)
   rows[#rows + 1] = string.format("%-12s %s", "Lua", size_text(collectgarbage("count") * 1024))
-  rows[#rows + 1] = string.format("%-12s %s (peak %s)", "process", size_text(sys.rss()), size_text(sys.peak_rss()))
+  local now = sys.rss()
+  rows[#rows + 1] = string.format("%-12s %s (peak %s)", "process", size_text(now), size_text(math.max(now, sys.peak_rss())))
   print(table.concat(rows, "\n"))
 end
 
--- who(): the globals that are the user's own.
+-- who(): the globals that are the user's own, those set by -e or a script before the prompt too.
 local function who()
   local names = {}
-  for name in pairs(_G) do
-    if type(name) == "string" and not before[name] and not PRESET[name] then names[#names + 1] = name end
+  for name, value in pairs(_G) do
+    local preset = PRESET[name] and package.loaded[PRESET[name]]
+    if type(name) == "string" and name ~= "_" and value ~= before[name] and not (preset and rawequal(value, preset)) then
+      names[#names + 1] = name
+    end
   end
   table.sort(names)
   for _, name in ipairs(names) do
-    local line = inline(_G[name], 1):match("^[^\n]*")
+    local text = inline(_G[name], 1)
+    local line = text:match(type(_G[name]) == "userdata" and "[^\n]*$" or "^[^\n]*")
     if #line > 60 then line = line:sub(1, 57) .. "..." end
     print(string.format("%-12s %s", name, line))
   end
@@ -106,7 +137,7 @@ end
 
 -- Called once. Globals come through an __index on _G, so nothing is overwritten.
 function prompt.start(banner)
-  local extra = { mem = mem, who = who, progress = "lunette.progress" }
+  local extra = { mem = mem, who = who }
   for name, module in pairs(PRESET) do extra[name] = module end
   if getmetatable(_G) == nil then
     setmetatable(_G, {
@@ -118,9 +149,7 @@ function prompt.start(banner)
       end,
     })
   end
-  before._ = true
-  for name in pairs(_G) do before[name] = true end
-  for name in pairs(extra) do before[name] = true end
+  before.mem, before.who = mem, who
   if banner then print(BANNER:format(sys.version, core.device())) end
 end
 
@@ -138,8 +167,15 @@ function prompt.command(line)
     os.execute(command)
     return nil
   end
-  local word = line:match("^%s*(%a+)%s*;?%s*$")
-  if (word == "exit" or word == "quit") and rawget(_G, word) == nil then return false end
+  local word, rest = line:match("^%s*(%a+)(.-)%s*;?%s*$")
+  if word and rawget(_G, word) == nil then
+    if (word == "exit" or word == "quit") and rest:match("^%s*%(?%s*%)?$") then return false end
+    local about = word == "help" and rest:match("^%s*%(?%s*[\"']?([%w_%.:]*)[\"']?%s*%)?$")
+    if about and (rest == "" or rest:match("^[%s%(\"']")) then
+      print(require("lunette.help").text(about))
+      return nil
+    end
+  end
   if line:match("^%s*$") then return nil end
   return line
 end
@@ -154,7 +190,8 @@ function prompt.done(text, seconds, ...)
     if not text:match(";%s*$") then
       local parts = {}
       for i = 1, count do parts[i] = prompt.show((select(i, ...))) end
-      print(table.concat(parts, count > 1 and "\t" or ""))
+      local line = table.concat(parts, "\t")
+      print(line:find("\n") and table.concat(parts, "\n") or line)
     end
   end
   local started = sys.clock()

@@ -172,11 +172,12 @@ function stats.wilcoxon(a, b, options)
     end
   end
   local ranks, ties = ranked(sizes)
-  local plus, minus, less, greater = 0, 0, nil, nil
+  local plus, minus = 0, 0
   for i, rank in ipairs(ranks) do
     if signs[i] then plus = plus + rank else minus = minus + rank end
   end
   local clean = ties == 0 and #sizes == #list
+  local less, greater
   if #list <= (clean and 50 or 13) then
     less, greater = sign_chances(plus, ranks)
   else

@@ -46,7 +46,8 @@ for name, f in pairs { Dropout = F.dropout, Dropout2d = F.dropout2d } do
   nn[name] = class(name)
   nn[name].__init = function(self, p)
     self.p = p or 0.5
-    args.check(self.p >= 0 and self.p <= 1, "[%s] p must lie in 0..1, got %g", name, self.p)
+    args.check(type(self.p) == "number" and self.p >= 0 and self.p <= 1, "[%s] p must be a number in 0..1, got %s", name,
+      args.kind(self.p))
   end
   nn[name].forward = function(self, x) return f(x, self.p, self.training) end
   nn[name].extra_repr = function(self) return ("p=%g, inplace=False"):format(self.p) end

@@ -10,13 +10,14 @@ local nn = {}
 local List = base.class("List")
 
 local function adopt(self, who, i, layer)
-  args.check(base.is_module(layer), "[%s] element %d is no layer but a %s", who, i, type(layer))
+  args.check(base.is_module(layer), "[%s] element %d is no layer but %s", who, i, args.kind(layer))
   rawset(layer, "_name", tostring(i - 1))
   rawset(self, i, layer)
 end
 
 function List:__init(...)
-  local layers = select("#", ...) == 1 and not base.is_module((...)) and (...) or { ... }
+  local lone = select("#", ...) == 1 and type((...)) == "table" and not base.is_module((...))
+  local layers = lone and (...) or { ... }
   for i, layer in ipairs(layers) do adopt(self, self.class_name, i, layer) end
 end
 

@@ -51,21 +51,17 @@ local function conv_repr(self)
 end
 
 local function check_channels(self, who)
-  for _, name in ipairs { "in_channels", "out_channels", "groups" } do
-    local n = self[name]
-    args.check(type(n) == "number" and n >= 1 and n % 1 == 0, "[%s] %s must be a positive whole number, got %s", who,
-      name, tostring(n))
-  end
+  for _, name in ipairs { "in_channels", "out_channels", "groups" } do args.count(who, name, self[name]) end
   args.check(self.in_channels % self.groups == 0 and self.out_channels % self.groups == 0,
     "[%s] %d and %d channels do not divide into %d groups", who, self.in_channels, self.out_channels, self.groups)
 end
 
 local function set_geometry(self, who, space, kernel, o)
+  self.groups = o.groups
+  check_channels(self, who)
   self.kernel_size = args.tuple(who, "kernel_size", kernel, space)
   self.stride = args.tuple(who, "stride", o.stride, space)
   self.dilation = args.tuple(who, "dilation", o.dilation, space)
-  self.groups = o.groups
-  check_channels(self, who)
 end
 
 -- Padding with other values than zeros: F.pad's pairs, from the last dim on.
@@ -163,7 +159,8 @@ nn.Linear = base.class("Linear")
 
 function nn.Linear:__init(in_features, out_features, options)
   local o = args.options("Linear", options, { bias = true })
-  self.in_features, self.out_features = in_features, out_features
+  self.in_features = args.count("Linear", "in_features", in_features)
+  self.out_features = args.count("Linear", "out_features", out_features)
   make_parameters(self, { out_features, in_features }, o.bias and out_features)
 end
 

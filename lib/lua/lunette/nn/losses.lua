@@ -28,7 +28,8 @@ end
 local function option(who, given, known) return args.options(who, given, known) end
 
 define("binary_cross_entropy", "binary_cross_entropy(input, target, {weight=nil, reduction=\"mean\"}): -(t log p +"
-  .. " (1-t) log(1-p)), logarithms clamped at -100; probabilities, same shapes; as torch",
+  .. " (1-t) log(1-p)), logarithms clamped at -100; same shapes; a probability outside 0..1 is an error when the loss"
+  .. " is computed, at backward() or step() or when it is read; as torch",
   function(input, target, options)
     local o = option("binary_cross_entropy", options, { weight = false, reduction = "mean" })
     local y = ops.bce(input, check_same("binary_cross_entropy", input, target))

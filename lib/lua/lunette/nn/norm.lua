@@ -28,7 +28,7 @@ local function define_batch(space)
 
   function class:__init(num_features, options)
     local o = args.options(name, options, { eps = 1e-5, momentum = 0.1, affine = true, track_running_stats = true })
-    self.num_features, self.eps, self.momentum = num_features, o.eps, o.momentum
+    self.num_features, self.eps, self.momentum = args.count(name, "num_features", num_features), o.eps, o.momentum
     self.affine, self.track_running_stats = o.affine, o.track_running_stats
     if o.affine then affine(self, { num_features }) end
     if o.track_running_stats then
@@ -74,7 +74,7 @@ local function define_instance(space)
 
   function class:__init(num_features, options)
     local o = args.options(name, options, { eps = 1e-5, affine = false })
-    self.num_features, self.eps, self.affine = num_features, o.eps, o.affine
+    self.num_features, self.eps, self.affine = args.count(name, "num_features", num_features), o.eps, o.affine
     if o.affine then affine(self, { num_features }) end
   end
 
@@ -102,6 +102,8 @@ nn.GroupNorm = base.class("GroupNorm")
 
 function nn.GroupNorm:__init(num_groups, num_channels, options)
   local o = args.options("GroupNorm", options, { eps = 1e-5, affine = true })
+  args.count("GroupNorm", "num_groups", num_groups)
+  args.count("GroupNorm", "num_channels", num_channels)
   args.check(num_channels % num_groups == 0, "[GroupNorm] %d channels do not divide into %d groups", num_channels,
     num_groups)
   self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, o.eps, o.affine
@@ -122,6 +124,9 @@ nn.LayerNorm = base.class("LayerNorm")
 function nn.LayerNorm:__init(shape, options)
   local o = args.options("LayerNorm", options, { eps = 1e-5, affine = true, bias = true })
   self.normalized_shape = type(shape) == "number" and { shape } or shape
+  args.check(type(self.normalized_shape) == "table", "[LayerNorm] normalized_shape must be a number or a list of"
+    .. " numbers, got %s", args.kind(shape))
+  for i, n in ipairs(self.normalized_shape) do args.count("LayerNorm", ("normalized_shape[%d]"):format(i), n) end
   self.eps, self.affine = o.eps, o.affine
   if o.affine then
     self.weight = core.cell(self.normalized_shape, { requires_grad = true }):fill_(1)

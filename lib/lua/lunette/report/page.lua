@@ -42,17 +42,23 @@ table{border-collapse:separate;border-spacing:0;width:100%;font-size:.92rem;font
 caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
 th,td{padding:.5em .75em;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}
 tbody tr:last-child>*{border-bottom:0}
-thead th{background:var(--head);font-weight:600;vertical-align:bottom;position:sticky;top:0;z-index:2}
-th[scope=row],thead th:first-child{position:sticky;left:0;background:var(--card);font-weight:600;z-index:1;min-width:8.5em}
+thead th{white-space:normal;background:var(--head);font-weight:600;vertical-align:bottom;position:sticky;top:0;z-index:2}
+th[scope=row],thead th:first-child{position:sticky;left:0;background:var(--card);font-weight:600;z-index:1;min-width:11.5em}
 thead th:first-child{background:var(--head);z-index:3}
 .number{text-align:right;white-space:nowrap}
+thead .number{white-space:normal;min-width:6.2em}
 .wide{min-width:17em}
+.range{display:block;position:relative;height:5px;margin-top:.45em;border-radius:3px;background:var(--head);min-width:7.5em}
+.range::before,.range::after{content:"";position:absolute;top:0;bottom:0;border-radius:3px;background:var(--accent)}
+.range::before{left:var(--low);width:max(2px,calc(var(--high) - var(--low)));opacity:.45}
+.range::after{left:calc(var(--mean) - 2px);width:4px;top:-2px;bottom:-2px}
 .across td{min-width:10.5em}
 .across th[scope=row]{font-weight:500;color:var(--soft)}
 tbody tr:hover td{background:color-mix(in srgb,var(--accent) 7%,transparent)}
 th button{all:unset;cursor:pointer;font:inherit;color:inherit}
 th button:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
-.js th button::after{content:" \2195";color:var(--soft);opacity:.55;font-weight:400}
+.js thead button::after{content:" \2195";color:var(--soft);opacity:.5;font-weight:400}
+.js tbody th button:hover{color:var(--accent);text-decoration:underline}
 .js th[aria-sort=ascending] button::after{content:" \2191";opacity:1;color:var(--accent)}
 .js th[aria-sort=descending] button::after{content:" \2193";opacity:1;color:var(--accent)}
 .dot{display:inline-block;width:.72em;height:.72em;border-radius:50%;margin-right:.45em;border:1px solid #0003;vertical-align:-.03em}
@@ -61,10 +67,11 @@ th button:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
 .missing{color:var(--soft);font-style:italic}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,430px),1fr));gap:16px;margin:1em 0}
 figure{margin:0;background:var(--card);border:1px solid var(--line);border-radius:8px;padding:10px 12px}
-figure.alone{max-width:640px}
+figure.alone{max-width:640px;margin:1.4em 0 .6em}
 figcaption{font-size:.92rem;font-weight:600;margin:0 0 .3em}
 figure svg{display:block;width:100%;height:auto;color:var(--ink)}
 svg text{font-family:inherit}
+.lines svg [id*="_plot_"] g{stroke-width:2.2}
 .gridline{stroke:var(--line);stroke-dasharray:none}
 .legend{display:flex;flex-wrap:wrap;gap:.25em 1.1em;font-size:.9rem;margin:.6em 0;padding:0;list-style:none}
 .switch{margin:1em 0}
@@ -74,7 +81,7 @@ svg text{font-family:inherit}
 .switch label.r{border-radius:0 8px 8px 0;border-left:0}
 .switch input:checked+label{background:var(--accent);border-color:var(--accent);color:var(--card)}
 .switch input:focus-visible+label{outline:2px solid var(--accent);outline-offset:2px}
-.pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(46%,165px),1fr));gap:12px;margin:1em 0}
+.pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(46%,190px),1fr));gap:12px;margin:1em 0}
 .pictures figure{padding:8px}
 .pictures img{display:block;width:100%;height:auto;background:#000;border-radius:4px}
 .pictures figcaption{margin:.4em 0 0;font-weight:500;line-height:1.3}

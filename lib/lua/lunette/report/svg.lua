@@ -12,6 +12,7 @@ local svg = {}
 local function definitions(text, prefix)
   local body = text:gsub("<defs>.-</defs>", "", 1)
   if not body:find("#gp", 1, true) then return body end
+  text = text:gsub("stroke%-width='0%.205'", "stroke-width='0.5'") -- marks are hair-thin otherwise
   return (text:gsub("id='(%w+)'", "id='" .. prefix .. "-%1'"):gsub("href='#(%w+)'", "href='#" .. prefix .. "-%1'"))
 end
 
