@@ -8,6 +8,7 @@ local lt = require "lunette"
 local F = require "lunette.nn.functional"
 local data = require "lunette.data"
 local features = require "lunette.features"
+local keras = require "lunette.keras"
 local metrics = require "lunette.metrics"
 local progress = require "lunette.progress"
 local stats = require "lunette.stats"
@@ -16,6 +17,7 @@ local attempt = require "attempt"
 local score = {}
 
 local known_input = { size = true, resize = true }
+local known_resize = { bilinear = true, nearest = true, ["bilinear-no-antialias"] = true }
 
 -- How the run makes a network's input of an image; nil, why when run.json asks for what is not known here.
 local function input_of(run, model)
@@ -27,8 +29,14 @@ local function input_of(run, model)
     return nil, "its network does not take one grey image"
   end
   local resize = run.input.resize or "bilinear"
-  if resize ~= "bilinear" and resize ~= "nearest" then return nil, ("its input is resized by '%s'"):format(tostring(resize)) end
+  if not known_resize[resize] then return nil, ("its input is resized by '%s'"):format(tostring(resize)) end
   return { size = { shape[3], shape[4] }, resize = resize }
+end
+
+-- The group's images as the network takes them; the last kind of resize is TensorFlow's.
+local function images_of(group, input)
+  if input.resize == "bilinear-no-antialias" then return keras.ResizedPairs(group.pairs, { size = input.size }) end
+  return data.ImageMask(group.pairs, input)
 end
 
 -- The foreground's probability as [1, 1, h, w]. Several channels are classes, of which the first is background.
@@ -79,7 +87,7 @@ local function score_run(run, model, group)
     table.insert(run.problems, why .. ": no fair score")
     return true
   end
-  local set = data.ImageMask(group.pairs, input)
+  local set = images_of(group, input)
   local scores = {}
   for i in progress(#group.pairs, run.name) do
     local image, target = set:get(i), group.masks(i)

@@ -51,7 +51,8 @@ local facts = { "loss", "optimizer", "dice", "resize" }
 docs("run.start", "start{id=, epochs=, batch=, size=, lr=, loss=, optimizer=, dice=, resize=\"bilinear\"}: reads the command"
   .. " line (--help lists its options), sets device and seed, and returns the run; its options are in .options. loss,"
   .. " optimizer and dice are one line each that says what the pipeline uses and how it defines its own Dice; with resize"
-  .. " (how images are resized) they go into run.json for the comparison")
+  .. " (how images are resized: bilinear and nearest are Pillow's, bilinear-no-antialias is TensorFlow's) they go into"
+  .. " run.json for the comparison")
 function run.start(pipeline)
   local defaults, about = {}, {}
   for _, name in ipairs(own) do defaults[name] = pipeline[name] end

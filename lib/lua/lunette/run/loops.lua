@@ -2,8 +2,8 @@
 -- pipelines is in the table `steps` that a script's train.lua returns:
 --
 --   steps.mean                                  "samples" or "batches": how an epoch's loss is averaged
---   steps.train(model, images, masks)           -> loss
---   steps.validate(model, images, masks)        -> loss, Dice of the batch
+--   steps.train(model, images, masks)           -> loss, and the loss to report where it is another
+--   steps.validate(model, images, masks)        -> loss, Dice of the batch (nil: the pipeline has none)
 --   steps.test(model, images, masks)            -> Dice of the batch
 --
 -- Losses are scalar tensors, Dice values scalar tensors or numbers.
@@ -29,16 +29,17 @@ local function averager(mean)
 end
 
 docs("run.train_epoch", "train_epoch(steps, model, loader, optimizer): one epoch of steps.train(model, images, masks) ->"
-  .. " loss, in training mode; returns the mean loss (steps.mean: over \"samples\" or \"batches\")")
+  .. " loss, reported=loss, in training mode; returns the mean of what is reported (steps.mean: over \"samples\" or"
+  .. " \"batches\")")
 function loops.train_epoch(run, steps, model, loader, optimizer)
   local add, mean = averager(steps.mean)
   model:train()
   for images, masks in progress(loader, "Training") do
     optimizer:zero_grad()
-    local loss = steps.train(model, images, masks)
+    local loss, reported = steps.train(model, images, masks)
     loss:backward()
     optimizer:step()
-    local value = loss:item()
+    local value = (reported or loss):item()
     add(value, images:size(1))
     run:log_step(value)
   end
@@ -55,7 +56,7 @@ function loops.validate(_, steps, model, loader)
     for images, masks in progress(loader, "Validation") do
       local loss, dice = steps.validate(model, images, masks)
       add(number(loss), images:size(1))
-      scores[#scores + 1] = number(dice)
+      if dice then scores[#scores + 1] = number(dice) end
     end
   end)
   return mean(), scores
