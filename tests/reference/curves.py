@@ -6,6 +6,7 @@
     python tests/reference/curves.py run DIR _seg 128 6 FILE.safetensors curves.jsonl [LIMIT]
     python tests/reference/curves.py table OUT/metrics.jsonl curves.jsonl
 
+run_channels_last instead of run is PyTorch in its other memory layout: how far it strays from itself.
 Same weights, same order of batches; the last command prints both side by side in Markdown."""
 import json
 import os
@@ -56,23 +57,25 @@ def evaluate(net, crit, pairs, ids):
     return total / len(ids), float(np.mean(scores))
 
 
-def run(folder, suffix, size, epochs, init, out, limit=None):
+def run(folder, suffix, size, epochs, init, out, layout, limit=None):
     pairs = load(folder, suffix, size, limit)
     train, held = train_test_split(list(range(len(pairs))), test_size=0.2, random_state=42)
     val, test = train_test_split(held, test_size=0.5, random_state=42)
     net, crit = GPT4(), torch.nn.BCEWithLogitsLoss()
     net.load_state_dict(load_file(init), strict=True)
+    net = net.to(memory_format=layout)
     opt = torch.optim.Adam(net.parameters(), lr=LR)
     with open(out, "w") as f:
         for epoch in range(1, epochs + 1):
             net.train()
             start, total = time.time(), 0.0
-            for images, masks in batches(pairs, train):
+            for step, (images, masks) in enumerate(batches(pairs, train)):
                 opt.zero_grad()
                 loss = crit(net(images), masks)
                 loss.backward()
                 opt.step()
                 total += loss.item() * len(images)
+                f.write(json.dumps({"kind": "step", "epoch": epoch, "step": step + 1, "loss": loss.item()}) + "\n")
             val_loss, val_dice = evaluate(net, crit, pairs, val)
             f.write(json.dumps({"kind": "epoch", "epoch": epoch, "train_loss": total / len(train), "val_loss": val_loss,
                                 "val_dice": val_dice, "seconds": time.time() - start}) + "\n")
@@ -101,8 +104,9 @@ def main():
     if what == "init":
         torch.manual_seed(0)
         save_file({k: v.contiguous() for k, v in GPT4().state_dict().items()}, sys.argv[2])
-    elif what == "run":
-        run(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6], sys.argv[7],
+    elif what in ("run", "run_channels_last"):
+        layout = torch.contiguous_format if what == "run" else torch.channels_last
+        run(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), sys.argv[6], sys.argv[7], layout,
             int(sys.argv[8]) if len(sys.argv) > 8 else None)
     else:
         table(sys.argv[2], sys.argv[3])
