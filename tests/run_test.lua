@@ -204,5 +204,28 @@ check.test("whole groups go to one side", function()
   for _, i in ipairs(test) do check.equal(side[value_of[i]], nil) end
 end)
 
+-- Root may read everything, so root hands this test to another user.
+check.test("a file that may not be read is named", function()
+  local data = folder .. "/private"
+  assert(sys.mkdir(data))
+  for _, name in ipairs { "a", "a_seg", "b", "b_seg" } do
+    assert(save.png(("%s/%s.png"):format(data, name), lt.zeros(8, 8, { dtype = "u8" })))
+  end
+  local words = { "env", "LUNETTE_CHECK_LEAKS=0", sys.executable(), "-e", ([[
+    local list, message = require("lunette.data").folder { images = "%s", suffix = "_seg" }
+    io.stderr:write(tostring(message)) os.exit(list and 0 or 3)]]):format(data) }
+  sys.run { "sh", "-c", ("chmod 755 '%s' '%s'; chmod 000 '%s/b_seg.png'"):format(folder, data, data) }
+  if sys.run({ "sh", "-c", "test $(id -u) = 0" }).status == 0 then
+    local other = { "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups" }
+    local able = sys.run({ other[1], other[2], other[3], other[4], sys.executable(), "-e", "" }, { stderr = "/dev/null" })
+    if not able or able.status ~= 0 then check.skip("runs as root, and no other user can start the program here") end
+    for i = #other, 1, -1 do table.insert(words, 1, other[i]) end
+  end
+  local result = assert(sys.run(words, { stderr = folder .. "/stderr" }))
+  local err = save.read(folder .. "/stderr")
+  check.equal(result.status, 3, err)
+  check.truthy(err:find("b_seg.png: Permission denied", 1, true), err)
+end)
+
 os.execute("rm -rf '" .. folder .. "'")
 check.done()
