@@ -1,5 +1,6 @@
 -- The study's known outcomes, on drawn brain slices: all eight pipelines trained for 100 steps of
 -- eight 64x64 pictures at a rate of 1e-3, then compared. Ten minutes and more on two cores.
+-- LUNETTE_STUDY=DIR keeps the study there, and takes one that is there already.
 local check = dofile("tests/check.lua")
 local lt = require "lunette"
 local data = require "lunette.data"
@@ -9,7 +10,7 @@ local sys = require "lunette.sys"
 local folder = os.tmpname()
 os.remove(folder)
 assert(sys.mkdir(folder))
-local out = folder .. "/study"
+local out = os.getenv("LUNETTE_STUDY") or folder .. "/study"
 
 local function read_json(path) return assert(save.parse_json(assert(save.read(path)))) end
 
