@@ -48,9 +48,12 @@ paper:finish()
 
 local stop_in = "" -- the epoch in which the script breaks off
 
+local images = { "--phantom", "glottis:24" }
+
 local function lunette(out, ...)
-  local words = { sys.executable(), script, "--out", folder .. "/" .. out, "--phantom", "glottis:24", "--threads", "1",
-    ... }
+  local words = { sys.executable(), script, "--out", folder .. "/" .. out, "--threads", "1" }
+  for _, word in ipairs(images) do words[#words + 1] = word end
+  for _, word in ipairs { ... } do words[#words + 1] = word end
   local result = assert(sys.run(words, {
     stdout = folder .. "/stdout", stderr = folder .. "/stderr",
     env = { LUNETTE_CHECK_LEAKS = "0", STOP_IN = stop_in },
@@ -145,6 +148,24 @@ check.test("a stopped run that is resumed equals a whole one", function()
   status, _, err = lunette("halves", "--resume")
   check.equal(status, 1)
   check.truthy(err:find("is finished", 1, true), err)
+end)
+
+check.test("so does one on files", function()
+  local list = assert(require("lunette.data").phantom { family = "glottis", count = 24, seed = 0 })
+  assert(sys.mkdir(folder .. "/files"))
+  for i = 1, #list do
+    local image, mask = list:load(i)
+    assert(save.png(("%s/files/%s.png"):format(folder, list:stem(i)), image))
+    assert(save.png(("%s/files/%s_seg.png"):format(folder, list:stem(i)), mask))
+  end
+  local drawn = images
+  images, stop_in = { "--images", folder .. "/files", "--suffix", "_seg" }, "2"
+  check.equal(lunette("from_files"), 1)
+  stop_in = ""
+  local status, _, err = lunette("from_files", "--resume")
+  images = drawn
+  check.equal(status, 0, err)
+  check.equal(journal("from_files"), journal("whole"))
 end)
 
 check.test("a fresh run leaves nothing of an earlier one", function()

@@ -159,11 +159,17 @@ end
 local fixed = { "images", "masks", "suffix", "phantom", "exclude", "group_by", "batch", "size", "lr", "limit", "seed",
   "precision", "shuffle" }
 
-local function describe(self, status)
-  local o, settings, about = {}, sys.settings(), self.about
-  for name, value in pairs(self.options) do
-    if name ~= "given" and not (name == "phantom" and self.options.images) then o[name] = value end
+-- The options as run.json has them: without the phantoms that a run on files does not draw.
+local function recorded(options)
+  local o = {}
+  for name, value in pairs(options) do
+    if name ~= "given" and not (name == "phantom" and options.images) then o[name] = value end
   end
+  return o
+end
+
+local function describe(self, status)
+  local o, settings, about = recorded(self.options), sys.settings(), self.about
   return save.json({
     id = self.id, status = status, options = o, seed = self.options.seed, device = settings.device,
     precision = settings.precision, threads = settings.threads > 0 and settings.threads or sys.cores(), deterministic = settings.deterministic,
@@ -197,8 +203,9 @@ local function check_unchanged(self)
   if not before then stop("--resume: no run in %s to go on with", self.out) end
   self.files = type(before.files) == "table" and before.files or {}
   self.model_file = before.model
+  local now = recorded(self.options)
   for _, name in ipairs(fixed) do
-    local was, is = before.options[name], self.options[name]
+    local was, is = before.options[name], now[name]
     if tostring(was) ~= tostring(is) then
       stop("--resume: %s was started with --%s %s, now it is"
         .. " %s", self.out, name:gsub("_", "-"), tostring(was), tostring(is))
