@@ -101,6 +101,14 @@ test("lines: nothing to draw is still a figure", function()
   end
 end)
 
+test("lines: a short count of epochs has whole numbers on its axis", function()
+  for n, y in pairs { [1] = { 0.5 }, [2] = { 0.5, 0.4 }, [5] = { 5, 4, 3, 2, 1 } } do
+    assert(save.figure(files.path("epochs.svg"), { series = { { y = y } }, ylabel = "", yrange = { 0, 10 } }))
+    local svg = text_of(files.path("epochs.svg"))
+    check.truthy(not svg:find(">%s*%d%.%d+%s*</"), n .. " epochs")
+  end
+end)
+
 test("text is taken literally", function()
   local mark = files.path("touched")
   local bad = ("U_Net `touch %s` $(touch %s) it's \"q\" ${x} @a \\n %%d\nsystem('touch %s')\n!touch %s\n"):format(mark, mark, mark, mark)

@@ -167,6 +167,14 @@ static size_t finite_points(const ln_series *s) {
   return n;
 }
 
+/* Whether x counts 1, 2, 3, ... in every series, as epochs do. */
+static bool counts(const ln_series *series, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    if (series[i].x != NULL) return false;
+  }
+  return true;
+}
+
 static void add_lines(ln_text *script, const ln_frame_style *style, const ln_series *series,
                       size_t count) {
   range x = {NAN, NAN}, y = {NAN, NAN};
@@ -178,6 +186,8 @@ static void add_lines(ln_text *script, const ln_frame_style *style, const ln_ser
     }
   }
   set_range(script, "x", style->xrange, x, style->logx);
+  /* There is no epoch 1.5; longer counts get whole steps by themselves. */
+  if (counts(series, count) && x.high <= 12.0 && !style->logx) ln_text_add(script, "set xtics 1\n");
   set_range(script, "y", style->yrange, y, style->logy);
   for (size_t i = 0; i < count; i++) {
     ln_text_add(script, "$data%zu << EOD\n", i);
