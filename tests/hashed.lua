@@ -1,54 +1,54 @@
 -- Numbers that Lua and Python both compute: a hash of (name, index). The twin of
 -- tests/reference/hashed.py, where each function is described.
 local bit = require "bit"
-local band, bxor, rshift, tobit = bit.band, bit.bxor, bit.rshift, bit.tobit
+local band, bxor, lshift, rshift, tobit = bit.band, bit.bxor, bit.lshift, bit.rshift, bit.tobit
 
 local hashed = {}
 
--- a * b modulo 2^32 for non-negative a, b below 2^32, without losing bits in a double.
-local function mul32(a, b)
-  local lo, hi = a % 65536, math.floor(a / 65536)
-  return (lo * b + (hi * b % 65536) * 65536) % 4294967296
-end
+-- The low 32 bits of a * b, b given as its halves: both products are below 2^48, exact in a double.
+local function mul(a, low, high) return tobit(tobit(a * low) + lshift(tobit(a * high), 16)) end
 
-local function unsigned(x) return tobit(x) % 4294967296 end
+local GOLDEN = 0x9E3779B9
+
+-- murmur3's finalizer, as a signed number of 32 bits.
+local function mix(x)
+  x = mul(bxor(x, rshift(x, 16)), 0xCA6B, 0x85EB)
+  x = mul(bxor(x, rshift(x, 13)), 0xAE35, 0xC2B2)
+  return bxor(x, rshift(x, 16))
+end
 
 function hashed.seed_of(name)
-  local h = 0x811C9DC5
-  for i = 1, #name do h = mul32(unsigned(bxor(tobit(h), name:byte(i))), 0x01000193) end
-  return h
+  local h = tobit(0x811C9DC5)
+  for i = 1, #name do h = mul(bxor(h, name:byte(i)), 0x0193, 0x0100) end
+  return h % 4294967296
 end
 
--- Element i (0-based) of the words of a seed.
-local function word(seed, i)
-  local x = (mul32(i, 0x9E3779B9) + seed) % 4294967296
-  x = mul32(unsigned(bxor(tobit(x), rshift(tobit(x), 16))), 0x85EBCA6B)
-  x = mul32(unsigned(bxor(tobit(x), rshift(tobit(x), 13))), 0xC2B2AE35)
-  return unsigned(bxor(tobit(x), rshift(tobit(x), 16)))
+-- Element i (0-based) of the words of a seed, below 2^32.
+function hashed.word(seed, i)
+  return mix(tobit(seed + mul(tobit(i), GOLDEN % 65536, math.floor(GOLDEN / 65536)))) % 4294967296
 end
-hashed.word = word
 
 -- In [-1, 1): element i of the name's numbers.
-function hashed.symmetric(seed, i) return math.floor(word(seed, i) / 256) * 2 ^ -23 - 1 end
+function hashed.symmetric(seed, i) return math.floor(hashed.word(seed, i) / 256) * 2 ^ -23 - 1 end
 
 -- count indices below n, 0-based.
 function hashed.choose(name, count, n)
   local seed, list = hashed.seed_of(name), {}
   for i = 1, count do
     -- word * n / 2^32 exactly: n < 2^32 in two halves
-    local w = word(seed, i - 1)
+    local w = hashed.word(seed, i - 1)
     local lo, hi = w % 65536, math.floor(w / 65536)
     list[i] = math.floor((hi * n + math.floor(lo * n / 65536)) / 65536)
   end
   return list
 end
 
--- The dot product of the name's +-1 vector with data[0..n-1].
+-- The dot product of the name's +-1 vector with data[0..n-1]: words with the last bit set count positively.
 function hashed.project(name, data, n)
-  local seed, sum = hashed.seed_of(name), 0
+  local state, sum = tobit(hashed.seed_of(name)), 0
   for i = 0, n - 1 do
-    local v = tonumber(data[i])
-    if band(tobit(word(seed, i)), 1) == 1 then sum = sum + v else sum = sum - v end
+    sum = sum + (2 * band(mix(state), 1) - 1) * tonumber(data[i])
+    state = tobit(state + GOLDEN) -- the next word's seed + i * GOLDEN
   end
   return sum
 end
