@@ -124,6 +124,19 @@ check.test("a study that goes on must have the same options", function()
   check.truthy(err:find("was started without --size, now it is with --size 24", 1, true), err)
 end)
 
+check.test("children are this program, also when another was built in its place meanwhile", function()
+  local copy = folder .. "/program"
+  assert(sys.run({ "cp", sys.executable(), copy }))
+  local result = assert(sys.run({ copy, "-e", ([[
+    local sys = require "lunette.sys"
+    assert(sys.executable() == "%s")
+    os.remove("%s")
+    local child = sys.run({ sys.executable(), "-e", "print(6 * 7)" })
+    os.exit(child and child.status or 9)]]):format(copy, copy) }, { stdout = folder .. "/stdout", stderr = folder .. "/stderr" }))
+  check.equal(result.status, 0, save.read(folder .. "/stderr"))
+  check.equal(save.read(folder .. "/stdout"), "42\n")
+end)
+
 check.test("words that make no sense end with the usage and status 2", function()
   for _, case in ipairs {
     { "no pipeline 'gpt5'", "--only", "gpt5" }, { "no .*/main.lua", "--with", "/nowhere" }, { "below 1", "--holdout", "1" },

@@ -101,11 +101,18 @@ static int sys_cores(lua_State *L) {
   return 1;
 }
 
+/* A program that was built or installed anew while this one runs is another file: a child is to
+ * be this one still, which the link in /proc opens also then. */
 static int sys_executable(lua_State *L) {
+  static const char link[] = "/proc/self/exe";
   char path[PATH_MAX];
-  ssize_t length = readlink("/proc/self/exe", path, sizeof path);
-  if (length < 0) return fail_errno(L, "/proc/self/exe");
-  lua_pushlstring(L, path, (size_t)length);
+  ssize_t length = readlink(link, path, sizeof path - 1);
+  if (length < 0) return fail_errno(L, link);
+  path[length] = '\0';
+  struct stat named, running;
+  bool same = stat(path, &named) == 0 && stat(link, &running) == 0 && named.st_dev == running.st_dev &&
+              named.st_ino == running.st_ino;
+  lua_pushstring(L, same ? path : link);
   return 1;
 }
 

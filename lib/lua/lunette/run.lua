@@ -30,7 +30,7 @@ local copies = require "lunette.run.copies"
 local Run = {}
 Run.__index = Run
 
-local run = { class = Run }
+local run = { class = Run, steps = loops.steps }
 
 -- Ends the program as an error of the environment does: no traceback, status 1.
 local function stop(format, ...)
@@ -160,10 +160,10 @@ local fixed = { "images", "masks", "suffix", "phantom", "exclude", "group_by", "
   "precision", "shuffle" }
 
 -- The options as run.json has them: without the phantoms that a run on files does not draw.
-local function recorded(options)
+local function recorded(given)
   local o = {}
-  for name, value in pairs(options) do
-    if name ~= "given" and not (name == "phantom" and options.images) then o[name] = value end
+  for name, value in pairs(given) do
+    if name ~= "given" and not (name == "phantom" and given.images) then o[name] = value end
   end
   return o
 end

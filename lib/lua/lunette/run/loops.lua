@@ -6,7 +6,8 @@
 --   steps.validate(model, images, masks)        -> loss, Dice of the batch (nil: the pipeline has none)
 --   steps.test(model, images, masks)            -> Dice of the batch
 --
--- Losses are scalar tensors, Dice values scalar tensors or numbers.
+-- Losses are scalar tensors, Dice values scalar tensors or numbers. run.steps makes such a table
+-- where all three do the plain thing.
 
 local lt = require "lunette"
 local args = require "lunette.args"
@@ -26,6 +27,23 @@ local function averager(mean)
     local weight = mean == "samples" and samples or 1
     total, count = total + loss * weight, count + weight
   end, function() return total / count end
+end
+
+docs("run.steps", "steps{criterion=, dice=, mean=\"samples\"}: what train_epoch, validate and test take, for a pipeline whose"
+  .. " steps are plain: criterion(model(images), masks) is the loss, dice(model(images), masks) the Dice of a batch; mean:"
+  .. " how an epoch's loss is averaged, over \"samples\" or \"batches\". Any of its functions train(model, images, masks) ->"
+  .. " loss, validate(...) -> loss, Dice and test(...) -> Dice may be replaced")
+function loops.steps(choices)
+  local o = args.options("run.steps", choices, { criterion = false, dice = false, mean = "samples" })
+  args.check(o.criterion and o.dice, "[run.steps] needs a criterion and a dice, both called with outputs and masks")
+  local steps = { mean = o.mean }
+  function steps.train(model, images, masks) return o.criterion(model(images), masks) end
+  function steps.validate(model, images, masks)
+    local outputs = model(images)
+    return o.criterion(outputs, masks), o.dice(outputs, masks)
+  end
+  function steps.test(model, images, masks) return o.dice(model(images), masks) end
+  return steps
 end
 
 docs("run.train_epoch", "train_epoch(steps, model, loader, optimizer): one epoch of steps.train(model, images, masks) ->"
