@@ -7,10 +7,19 @@ local attempt = require "attempt"
 
 local groups = {}
 
+-- Folder names that say nothing about what is in them.
+local plain = { images = true, image = true, imgs = true, img = true, data = true, train = true, test = true, val = true }
+
+local function folder_title(path)
+  path = path:gsub("/+$", "")
+  local name, above = sys.basename(path), sys.basename(sys.dirname(path))
+  return plain[name:lower()] and above:match("%w") and above .. "/" .. name or name
+end
+
 -- A title that tells the data sets of one report apart, and where the images are.
 local function title_of(o)
   local limit = o.limit and (", the first %s"):format(tostring(o.limit)) or ""
-  if type(o.images) == "string" then return sys.basename((o.images:gsub("/+$", ""))) .. limit, o.images end
+  if type(o.images) == "string" then return folder_title(o.images) .. limit, o.images end
   local family, count = tostring(o.phantom):match("^(%a+):?(%d*)$")
   return ("%s phantoms%s"):format(family or tostring(o.phantom), limit), ("%s drawn pictures"):format(tonumber(count) or 200)
 end
