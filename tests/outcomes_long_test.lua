@@ -69,11 +69,12 @@ check.test("Claude's soft Dice lies below the hard one of the same predictions",
 end)
 
 check.test("the nets with skips and batch normalisation lead the fair table", function()
+  -- Copilot's net has both too, and at this rate it is among them; at its own, 1e-4, its one-channel decoder holds it back.
   local fair, leaders, others = {}, {}, {}
   for _, run in ipairs(read_json(out .. "/compare/comparison.json").groups[1].runs) do fair[run.id] = run.fair.dice.mean end
   for _, id in ipairs { "gpt4o", "gpt_o1", "claude35", "gemini15" } do leaders[#leaders + 1] = fair[id] end
-  for _, id in ipairs { "gpt4", "copilot", "bing", "llama31" } do others[#others + 1] = fair[id] end
-  check.equal({ #leaders, #others }, { 4, 4 })
+  for _, id in ipairs { "gpt4", "bing", "llama31" } do others[#others + 1] = fair[id] end
+  check.equal({ #leaders, #others }, { 4, 3 })
   local worst, best = math.min(unpack(leaders)), math.max(unpack(others))
   check.truthy(worst > best, ("the worst of them has %.3f, the best of the others %.3f"):format(worst, best))
 end)
