@@ -58,7 +58,8 @@ for _, id in ipairs(pipelines) do
   script_of[id] = ("%s/%s%s/main.lua"):format(scripts, o.tensorflow and "tensorflow/" or "", id)
 end
 for folder in (o.with or ""):gmatch("[^,]+") do
-  local script = folder:gsub("/+$", "") .. "/main.lua"
+  folder = folder:gsub("/+$", ""):gsub("/main%.lua$", "")
+  local script = folder .. "/main.lua"
   local id = sys.basename(folder)
   if script_of[id] then stop(2, "--with: there are two pipelines '%s'", id) end
   if not sys.exists(script) then stop(2, "--with: there is no %s", script) end
@@ -130,7 +131,12 @@ local compared = must(sys.run(words))
 if #failed > 0 then
   io.stderr:write(("lunette: failed: %s; why is in run.json and errors.txt of their folders\n"):format(table.concat(failed, ", ")))
 end
-print(("time %.1f s"):format(sys.clock() - started))
+local seconds = sys.clock() - started
+print(("time %.1f s"):format(seconds))
+if o.budget and seconds > 1.2 * o.budget then
+  print(("longer than the budget of %g s: fewer than one epoch cannot be, or the machine was busier than when it was timed")
+    :format(o.budget))
+end
 if compared.status == 0 and sys.exists(o.out .. "/compare/report.html") then
   print("report: " .. o.out .. "/compare/report.html")
 end

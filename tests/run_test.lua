@@ -225,6 +225,12 @@ check.test("whole groups go to one side", function()
   for _, i in ipairs(test) do check.equal(side[value_of[i]], nil) end
 end)
 
+check.test("run.start refuses what it does not know and misses what it needs", function()
+  local run = require "lunette.run"
+  check.raises(function() run.start { id = "x", epochs = 1, batch_size = 8, size = 8, lr = 1 } end, "batch_size")
+  check.raises(function() run.start { id = "x", epochs = 1, size = 8, lr = 1 } end, "batch is missing")
+end)
+
 -- Root may read everything, so root hands this test to another user.
 check.test("a file that may not be read is named", function()
   local data = folder .. "/private"

@@ -2,6 +2,7 @@
 -- collector may do meanwhile, and the context's own calls.
 
 local tensors = dofile("tests/tensors.lua")
+local lt = require "lunette"
 local check, tensor, list, count, raises = tensors.check, tensors.tensor, tensors.list, tensors.count, tensors.raises
 local core = require "lunette.core"
 local ffi = require "ffi"
@@ -292,6 +293,15 @@ check.test("an allocation that fails raises, and the next try works", function()
   local t = count(3, 4)
   t[1] = 0
   check.equal(ops.sum(t):item(), 68)
+end)
+
+check.test("a shape counts from 1, -1 is the last, 0 is an error, behind the end is nil", function()
+  local shape = lt.zeros(2, 3, 4).shape
+  check.equal({ shape[1], shape[-1], shape[-3] }, { 2, 4, 2 })
+  check.equal(shape[4], nil)
+  check.raises(function() return shape[0] end, "there is no dimension 0")
+  check.raises(function() return shape[-4] end, "there is no dimension -4 of 3")
+  check.raises(function() return lt.zeros(2, nil, 3) end, "size 2 is nil")
 end)
 
 check.done()

@@ -132,6 +132,18 @@ static int shape_tostring(lua_State *L) {
   return 1;
 }
 
+/* What the list has not: -1 is the last dimension, as everywhere; 0 is Python's first and an
+ * error; behind the end is nil, where ipairs stops. */
+static int shape_index(lua_State *L) {
+  if (lua_type(L, 2) != LUA_TNUMBER) return 0;
+  lua_Number at = lua_tonumber(L, 2), n = (lua_Number)lua_objlen(L, 1);
+  if (at > 0) return 0;
+  if (at == 0) vm_misuse(L, "shape", "there is no dimension 0: dimensions count from 1, and -1 is the last");
+  if (at + n < 0) vm_misuse(L, "shape", "there is no dimension %g of %g", (double)at, (double)n);
+  lua_rawgeti(L, 1, (int)(n + at) + 1);
+  return 1;
+}
+
 static int push_shape(lua_State *L, const ln_meta *meta) {
   lua_createtable(L, meta->rank, 0);
   luaL_getmetatable(L, VM_SHAPE);
@@ -331,6 +343,8 @@ void vm_open_tensor(lua_State *L) {
   luaL_newmetatable(L, VM_SHAPE);
   lua_pushcfunction(L, shape_tostring);
   lua_setfield(L, -2, "__tostring");
+  lua_pushcfunction(L, shape_index);
+  lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
   luaL_newmetatable(L, VM_TENSOR);
   luaL_setfuncs(L, metamethods, 0);

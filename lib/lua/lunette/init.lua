@@ -27,7 +27,12 @@ local function split(who, ...)
     options, n = last, 1
   end
   local sizes
-  if n == 1 and type((...)) == "table" then sizes = (...) else sizes = { unpack({ ... }, 1, n) } end
+  if n == 1 and type((...)) == "table" then
+    sizes = (...)
+  else
+    sizes = { unpack({ ... }, 1, n) }
+    for i = 1, n do args.check(sizes[i] ~= nil, "[%s] size %d is nil; expected a number", who, i) end
+  end
   return sizes, args.options(who, options, { dtype = "f32", requires_grad = false })
 end
 

@@ -54,7 +54,14 @@ docs("run.start", "start{id=, epochs=, batch=, size=, lr=, loss=, optimizer=, di
   .. " (how images are resized: bilinear and nearest are Pillow's, bilinear-no-antialias is TensorFlow's) they go into"
   .. " run.json for the comparison")
 function run.start(pipeline)
-  local defaults, about = {}, {}
+  local defaults, about, known = {}, {}, {}
+  for _, list in ipairs { own, facts } do
+    for _, name in ipairs(list) do known[name] = false end
+  end
+  args.options("run.start", pipeline, known)
+  for _, name in ipairs { "id", "epochs", "batch", "size", "lr" } do
+    args.check(pipeline[name], "[run.start] %s is missing: a pipeline has an id, epochs, batch, size and lr of its own", name)
+  end
   for _, name in ipairs(own) do defaults[name] = pipeline[name] end
   for _, name in ipairs(facts) do about[name] = pipeline[name] end
   local o = options.parse(arg or {}, defaults)
