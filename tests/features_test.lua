@@ -147,4 +147,14 @@ check.test("Gemini shrinks its decoder to fit pooled features", function()
   check.equal(f.skips, { kind = "concat", concat = 4, add = 0, notes = { "decoder shrunk to fit", "taken after the pooling" } })
 end)
 
+check.test("o1 and Claude wrote the standard U-Net", function()
+  for _, id in ipairs { "gpt_o1", "claude35" } do
+    local f = read(paper_net(id), { 1, 1, 32, 32 })
+    check.equal({ f.parameters, f.encoder_stages, f.decoder_stages, f.bottleneck }, { 31042369, 4, 4, 1024 }, id)
+    check.equal({ f.block, f.ends_in, f.output }, { "(Conv2d 3×3 + BatchNorm2d + ReLU) ×2", "sigmoid", { 1, 32, 32 } }, id)
+    check.equal({ f.encoder_channels, f.decoder_channels }, { { 64, 128, 256, 512 }, { 512, 256, 128, 64 } }, id)
+    check.equal(f.skips, { kind = "concat", concat = 4, add = 0, notes = {} }, id)
+  end
+end)
+
 check.done()
