@@ -1,6 +1,6 @@
 -- Runs of one data set together: what they were trained on, and the holdout that all of them left out.
 
-local data = require "lunette.data"
+local open_list = require("lunette.run").open
 local save = require "lunette.save"
 local sys = require "lunette.sys"
 local attempt = require "attempt"
@@ -101,12 +101,7 @@ local function open_pairs(group)
   local done, message = save.write(path, table.concat(group.holdout.list, "\n") .. "\n")
   if not done then return nil, message end
   local list
-  if type(o.images) == "string" then
-    list, message = data.folder { images = o.images, masks = o.masks or o.images, suffix = o.suffix, only = path }
-  else
-    local family, count = tostring(o.phantom):match("^(%a+):?(%d*)$")
-    list, message = data.phantom { family = family, count = tonumber(count) or 200, seed = 0, only = path }
-  end
+  list, message = open_list({ images = o.images, masks = o.masks, suffix = o.suffix, phantom = o.phantom }, { only = path })
   os.remove(path)
   return list, message
 end

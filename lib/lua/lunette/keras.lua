@@ -13,7 +13,6 @@
 
 local docs = require "lunette.docs"
 local Optimizer = require "lunette.optim.optimizer"
-local args = require "lunette.args"
 local core = require "lunette.core"
 
 local keras = {}
@@ -37,14 +36,8 @@ local function adam(group, cell, gradient, state)
 end
 
 local function check_adam(group)
-  for _, name in ipairs { "lr", "eps" } do
-    local value = group[name]
-    args.check(type(value) == "number" and value >= 0, "[keras.Adam] %s must be a number, 0 or more, got %s", name,
-      tostring(value))
-  end
-  local b = group.betas
-  args.check(type(b) == "table" and #b == 2 and b[1] >= 0 and b[1] < 1 and b[2] >= 0 and b[2] < 1,
-    "[keras.Adam] betas must be two numbers in 0 <= beta < 1")
+  Optimizer.check_not_negative("keras.Adam", group, { "lr", "eps" })
+  Optimizer.check_betas("keras.Adam", group)
 end
 
 docs("keras.Adam", "Adam(parameters, {lr=1e-3, betas={0.9, 0.999}, eps=1e-7}): as keras.optimizers.Adam: the bias"

@@ -10,13 +10,7 @@ local Optimizer = require "lunette.optim.optimizer"
 local ops = core.ops
 local optim = { lr_scheduler = require "lunette.optim.lr_scheduler" }
 
-local function check_not_negative(who, group, names)
-  for _, name in ipairs(names) do
-    local value = group[name]
-    args.check(type(value) == "number" and value >= 0, "[%s] %s must be a number, 0 or more, got %s", who, name,
-      tostring(value))
-  end
-end
+local check_not_negative, check_betas = Optimizer.check_not_negative, Optimizer.check_betas
 
 docs("optim.SGD", "SGD(parameters, {lr=1e-3, momentum=0, dampening=0, weight_decay=0, nesterov=false}): stochastic"
   .. " gradient descent; as torch.optim.SGD")
@@ -38,9 +32,7 @@ optim.SGD = Optimizer.class("SGD", { lr = 1e-3, momentum = 0, dampening = 0, wei
 local function check_adam(who)
   return function(group)
     check_not_negative(who, group, { "lr", "eps", "weight_decay" })
-    local b = group.betas
-    args.check(type(b) == "table" and #b == 2 and b[1] >= 0 and b[1] < 1 and b[2] >= 0 and b[2] < 1,
-      "[%s] betas must be two numbers in 0 <= beta < 1", who)
+    check_betas(who, group)
   end
 end
 

@@ -174,23 +174,44 @@ function options.check(given)
   if given.init and given.resume then return "--init and --resume exclude each other" end
 end
 
-docs("options.read", "read(words, defaults): the options in a list of words as a table, completed by the pipeline's"
-  .. " defaults, with given = those on the command line; or nil and what is wrong")
-function options.read(words, defaults)
-  local given, i = {}, 1
+docs("options.read_command", "read_command(words, {rows=, words=, defaults=}): the options and words of a script with options"
+  .. " of its own as a table, plain words in its list part, given = those on the command line; or nil and what is wrong")
+function options.read_command(words, command)
+  local given, plain, i, only_words = {}, {}, 1, false
   while words[i] do
-    local following, problem = read_one(words, i, given, rows)
+    local following, problem = i + 1, nil
+    if words[i] == "--" and command.words and not only_words then
+      only_words = true
+    elseif command.words and (only_words or words[i]:sub(1, 1) ~= "-") then
+      plain[#plain + 1] = words[i]
+    else
+      following, problem = read_one(words, i, given, command.rows)
+    end
     if not following then return nil, problem end
     i = following
   end
-  local problem = not given.help and options.check(given)
-  if problem then return nil, problem end
-  local result = { given = given }
-  for _, source in ipairs { general, defaults, given } do
+  local result = plain
+  result.given = given
+  for _, source in ipairs { command.defaults or {}, given } do
     for name, value in pairs(source) do result[name] = value end
   end
+  if command.words and #plain == 0 and not given.help then return nil, command.words .. " is missing" end
+  return result
+end
+
+docs("options.read", "read(words, defaults): the options in a list of words as a table, completed by the pipeline's"
+  .. " defaults, with given = those on the command line; or nil and what is wrong")
+function options.read(words, defaults)
+  local completed = {}
+  for _, source in ipairs { general, defaults } do
+    for name, value in pairs(source) do completed[name] = value end
+  end
+  local result, problem = options.read_command(words, { rows = rows, defaults = completed })
+  if not result then return nil, problem end
+  problem = not result.help and options.check(result.given)
+  if problem then return nil, problem end
   result.out = result.out or "runs/" .. (defaults.id or "run")
-  result.shuffle = not given.no_shuffle
+  result.shuffle = not result.given.no_shuffle
   result.no_shuffle = nil
   return result
 end
@@ -236,20 +257,25 @@ local function stopper(usage)
   end
 end
 
+-- What follows when the words were read: the end with the usage, or with the help, or the host set up.
+local function settle(usage, help, o, problem)
+  local stop = stopper(usage)
+  if not o then stop(2, problem) end
+  if o.help then
+    print(help())
+    sys.exit(0)
+  end
+  configure(o, stop)
+  return o
+end
+
 docs("options.parse", "parse(arg, defaults): reads the command line and sets device, threads, seed and the like;"
   .. " ends the program with the usage and status 2 when it makes no sense, with status 1 when there is no such"
   .. " device")
 function options.parse(words, defaults)
   local program = words[0] or "script.lua"
-  local stop = stopper(program .. " [options]")
-  local o, problem = options.read(words, defaults)
-  if not o then stop(2, problem) end
-  if o.help then
-    print(options.usage(program, defaults))
-    sys.exit(0)
-  end
-  configure(o, stop)
-  return o
+  return settle(program .. " [options]", function() return options.usage(program, defaults) end,
+    options.read(words, defaults))
 end
 
 -- -- scripts with options of their own
@@ -257,45 +283,14 @@ end
 docs("options.row", "row(name): a shared option's row, {name, value, kind, meaning}, for options.command")
 function options.row(name) return row_of[name] or error("options.row: there is no option " .. tostring(name), 2) end
 
-docs("options.read_command", "read_command(words, {rows=, words=, defaults=}): the options and words of a script with options"
-  .. " of its own as a table, plain words in its list part, given = those on the command line; or nil and what is wrong")
-function options.read_command(words, command)
-  local given, plain, i, only_words = {}, {}, 1, false
-  while words[i] do
-    local following, problem = i + 1, nil
-    if words[i] == "--" and not only_words then
-      only_words = true
-    elseif command.words and (only_words or words[i]:sub(1, 1) ~= "-") then
-      plain[#plain + 1] = words[i]
-    else
-      following, problem = read_one(words, i, given, command.rows)
-    end
-    if not following then return nil, problem end
-    i = following
-  end
-  local result = plain
-  result.given = given
-  for _, source in ipairs { command.defaults or {}, given } do
-    for name, value in pairs(source) do result[name] = value end
-  end
-  if command.words and #plain == 0 and not given.help then return nil, command.words .. " is missing" end
-  return result
-end
-
 docs("options.command", "command(arg, {rows={{name, value, kind, meaning}, ...}, words=\"FILE...\", defaults=}): as options.parse for"
   .. " a script with options of its own; rows may hold options.row(\"device\") and the like; words: what plain words stand"
   .. " for, at least one; without it there are none")
 function options.command(words, command)
   local usage = (words[0] or "script.lua") .. (command.words and " " .. command.words or "") .. " [options]"
-  local stop = stopper(usage)
-  local o, problem = options.read_command(words, command)
-  if not o then stop(2, problem) end
-  if o.help then
-    print(usage_text(usage, command.rows, function(name) return (command.defaults or {})[name] end))
-    sys.exit(0)
-  end
-  configure(o, stop)
-  return o
+  return settle(usage, function()
+    return usage_text(usage, command.rows, function(name) return (command.defaults or {})[name] end)
+  end, options.read_command(words, command))
 end
 
 return options

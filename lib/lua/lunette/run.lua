@@ -84,16 +84,19 @@ end
 
 -- -- data
 
-docs("run.open", "open(options, {numeric=false}): the list of images and masks that the shared options name, or nil, message,"
-  .. " code")
+docs("run.open", "open(options, {numeric=false, only=}): the list of images and masks that the shared options name, or nil,"
+  .. " message, code; only keeps the stems that a file names, as in data.folder")
 function run.open(o, extra)
+  local e = args.options("run.open", extra, { numeric = false, only = false })
+  local only = e.only or nil
   if o.images then
     return data.folder { images = o.images, masks = o.masks or o.images, suffix = o.suffix, limit = o.limit,
-      exclude = o.exclude, numeric = extra and extra.numeric }
+      only = only, exclude = o.exclude, numeric = e.numeric }
   end
   local family, count = o.phantom:match("^(%a+):?(%d*)$")
   count = tonumber(count) or 200
-  return data.phantom { family = family, count = math.min(count, o.limit or count), seed = 0, exclude = o.exclude }
+  return data.phantom { family = family, count = math.min(count, o.limit or count), seed = 0, only = only,
+    exclude = o.exclude }
 end
 
 docs("run.pairs", "pairs{numeric=false}: the list of images and masks that the options name: sorted, limited,"

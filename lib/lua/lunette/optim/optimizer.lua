@@ -147,4 +147,20 @@ function Optimizer.zeros_like(cell)
   return core.cell(cell.shape, { dtype = cell.dtype })
 end
 
+--- The group's values of these names must be numbers, 0 or more.
+function Optimizer.check_not_negative(who, group, names)
+  for _, name in ipairs(names) do
+    local value = group[name]
+    args.check(type(value) == "number" and value >= 0, "[%s] %s must be a number, 0 or more, got %s", who, name,
+      tostring(value))
+  end
+end
+
+--- Adam's two factors must lie in 0 <= beta < 1.
+function Optimizer.check_betas(who, group)
+  local b = group.betas
+  args.check(type(b) == "table" and #b == 2 and b[1] >= 0 and b[1] < 1 and b[2] >= 0 and b[2] < 1,
+    "[%s] betas must be two numbers in 0 <= beta < 1", who)
+end
+
 return Optimizer
