@@ -55,7 +55,7 @@ endif
 # -- Flags ---------------------------------------------------------------------------
 
 # Never -Ofast or -ffast-math: they break NaN tests and the bits of every sum.
-# No contraction either: a*b+c gives the same bits with and without FMA.
+# No contraction either, but in nn/cpu/kern_*.c: a*b+c gives the same bits with and without FMA.
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wold-style-definition -Werror
 STANDARD := -std=gnu11 -O3 -ffp-contract=off -fopenmp -g
 LINK     := -fopenmp -Wl,-z,relro,-z,now
@@ -78,13 +78,21 @@ lua_files  := $(sort $(shell find lib/lua -name '*.lua' 2>/dev/null))
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
-# nn/cpu/span_*.c are compiled once an instruction set; run time picks one (nn/cpu/cpu.h).
+# nn/cpu/span_*.c and kern_*.c are compiled once an instruction set; run time picks one (nn/cpu/cpu.h).
 # The two -fno- flags change errno and exception flags only, never a result.
 isas := generic $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),avx2 avx512)
 isa_flags_generic :=
 isa_flags_avx2   := -mavx2 -mfma -mf16c
 isa_flags_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl $(isa_flags_avx2) -mprefer-vector-width=512
-spans := $(wildcard nn/cpu/span_*.c)
+isa_lanes_generic := 8
+isa_lanes_avx2    := 8
+isa_lanes_avx512  := 16
+# WIDE=1: the AVX-512 shape of everything, in AVX2's instructions, for testing where there is no AVX-512.
+ifdef WIDE
+isa_flags_avx512 := $(isa_flags_avx2)
+STANDARD += -DLN_WIDE
+endif
+spans := $(wildcard nn/cpu/span_*.c nn/cpu/kern_*.c)
 span_objects := $(foreach isa,$(isas),$(patsubst %.c,$(BUILD)/obj/%.$(isa).o,$(spans)))
 
 nn_objects := $(call object,$(filter-out $(spans),$(nn_sources))) $(span_objects)
@@ -111,8 +119,9 @@ endif
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	$(compile)
 
+$(BUILD)/obj/nn/cpu/kern_%.o: FLAGS += -ffp-contract=fast -Wno-psabi
 define span_rule
-$(BUILD)/obj/%.$(1).o: FLAGS += -DLN_ISA=$(1) -fno-math-errno -fno-trapping-math $(isa_flags_$(1))
+$(BUILD)/obj/%.$(1).o: FLAGS += -DLN_ISA=$(1) -DLN_LANES=$(isa_lanes_$(1)) -fno-math-errno -fno-trapping-math $(isa_flags_$(1))
 $(BUILD)/obj/%.$(1).o: %.c $(BUILD)/flags
 	$$(compile)
 endef

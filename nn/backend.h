@@ -12,17 +12,22 @@
 #include "base/mem.h"
 #include "graph/op.h"
 
-enum { LN_BACKEND_ABI = 1 };
+enum { LN_BACKEND_ABI = 2 };
 
-/* How an argument lies in memory. Only PLAIN (dense, row-major) is produced so far;
- * the layout pass will assign others, and a kernel must refuse one it does not know. */
-typedef enum ln_layout { LN_PLAIN = 0 } ln_layout;
+/* How an argument lies in memory. A kernel must refuse a layout that it does not know. */
+typedef enum ln_layout {
+  LN_PLAIN = 0, /* dense, row-major */
+  LN_BLOCKED    /* [N][C/lanes][spatial...][lanes], the backend's lanes; rank 3 to 5, C a multiple of lanes */
+} ln_layout;
 
 typedef struct ln_arg {
   void *data;        /* NULL while preparing, and for absent inputs */
   ln_meta meta;      /* meta.dtype == LN_NONE: absent optional input */
   int64_t numel;
   ln_layout layout;
+  int64_t image;     /* elements from one image (index of dim 0) to the next. Plain: dense. Blocked: more
+                        than dense where the value is a slice of a concat's memory */
+  uint64_t version;  /* while running: of a cell, which grows with every write; 0: not a cell */
 } ln_arg;
 
 /* One step as a kernel sees it. Inputs and outputs never overlap, except that
@@ -36,6 +41,7 @@ typedef struct ln_call {
   void *workspace;          /* as many bytes as prepare asked for, 64-byte aligned; content undefined */
   size_t workspace_bytes;
   void *prepared;           /* what prepare left here, NULL without one */
+  bool frozen;              /* the plan writes no cell: what is derived from cells may be kept by their versions */
   ln_error *err;
 } ln_call;
 
@@ -62,6 +68,12 @@ struct ln_backend {
   void (*free)(void *self, void *block);
   ln_code (*upload)(void *self, void *device, const void *host, size_t bytes, ln_error *err);
   ln_code (*download)(void *self, void *host, const void *device, size_t bytes, ln_error *err);
+
+  /* How a step wants its arguments. On entry in[i].layout is how each lies now and out[o].layout
+   * is LN_PLAIN; changes them to what the kernel takes and gives. The planner inserts
+   * `reorder` steps where they differ. NULL: everything is plain, and passes that make fused
+   * rows leave this backend's plans alone. */
+  void (*layouts)(void *self, ln_call *call);
 
   /* Fills call->prepared and call->workspace_bytes; data pointers are NULL. Says
    * LN_ENOTSUP, naming dtype and shape, when there is no kernel. */

@@ -9,6 +9,7 @@
 #define LN_CPU_CONV_H
 
 #include "cpu.h"
+#include "span.h" /* ln_moments */
 
 typedef enum ln_conv_dir {
   LN_CONV_FORWARD, LN_CONV_BACKWARD_DATA, LN_CONV_BACKWARD_WEIGHTS
@@ -29,6 +30,24 @@ typedef struct ln_conv_tensors {
   float *src, *weights, *dst;
   const float *bias;
 } ln_conv_tensors;
+
+/* What follows a convolution's own sum, while its output is hot: y = sum + bias, then in this
+ * order moments, ReLU or mask, sums. All per channel of the call's output (dst in FORWARD,
+ * src in BACKWARD_DATA). */
+typedef struct ln_epilogue {
+  const float *bias;     /* or NULL */
+  bool relu;             /* y = y < 0 ? 0 : y, a NaN stays */
+  const float *mask;     /* or NULL: y = mask > 0 ? y : 0; lies as the output does, images mask_image apart */
+  int64_t mask_image;
+  ln_moments *moments;   /* or NULL: per channel, count, mean and m2 of y over images and positions */
+  double *sums;          /* or NULL: per channel, the sum of y after the mask */
+} ln_epilogue;
+
+/* A blocked convolution: src and dst are LN_BLOCKED (conv.h's tensors), weights plain
+ * [co,ci/groups,kernel]; images lie src_image and dst_image elements apart. */
+typedef struct ln_conv_images {
+  int64_t src_image, dst_image;
+} ln_conv_images;
 
 /* -- conv_gemm.c: as matrix products over columns; any geometry that has elements. */
 /* Do the windows tile src without padding, gap, overlap or rest? */

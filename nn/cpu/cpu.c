@@ -2,6 +2,7 @@
  * steps. The dispatch tables come from the op table.
  */
 #include "cpu.h"
+#include "kern.h"
 #include "span.h"
 #include "workspace.h"
 
@@ -79,6 +80,9 @@ static ln_code check_call(const ln_call *call) {
 
 static bool supported(ln_isa isa) {
 #if defined(__x86_64__)
+#ifdef LN_WIDE
+  if (isa == LN_ISA_AVX512) isa = LN_ISA_AVX2;
+#endif
   if (isa == LN_ISA_AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (isa == LN_ISA_AVX512)
     return supported(LN_ISA_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -91,6 +95,12 @@ static const ln_spans *const span_tables[LN_ISA_COUNT] = {
     [LN_ISA_GENERIC] = &ln_span_table_generic,
 #if defined(__x86_64__)
     [LN_ISA_AVX2] = &ln_span_table_avx2, [LN_ISA_AVX512] = &ln_span_table_avx512,
+#endif
+};
+static const ln_kerns *const kern_tables[LN_ISA_COUNT] = {
+    [LN_ISA_GENERIC] = &ln_kern_table_generic,
+#if defined(__x86_64__)
+    [LN_ISA_AVX2] = &ln_kern_table_avx2, [LN_ISA_AVX512] = &ln_kern_table_avx512,
 #endif
 };
 static const char *const isa_names[LN_ISA_COUNT] = {"generic", "avx2", "avx512"};
@@ -120,6 +130,8 @@ static ln_code cpu_open(ln_mem *mem, const ln_device_options *options, void **se
   cpu->strict = options->strict;
   cpu->isa = isa;
   cpu->spans = span_tables[isa];
+  cpu->kerns = kern_tables[isa];
+  cpu->lanes = cpu->kerns->lanes;
   code = ln_cpu_dnnl_open(cpu, err);
   if (code != LN_OK) {
     ln_free(mem, cpu);

@@ -16,7 +16,7 @@
  *     -DLN_ISA=avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512
  *     and in all three  -fno-math-errno -fno-trapping-math  (no effect on results, only on errno and flags)
  *   every file of nn/cpu: -fopenmp
- * -ffp-contract=off holds everywhere, so the three give the same bits.
+ * -ffp-contract=off holds everywhere but in kern_*.c (kern.h), so the three give the same bits.
  */
 #ifndef LN_CPU_CPU_H
 #define LN_CPU_CPU_H
@@ -32,7 +32,9 @@ typedef struct ln_cpu {
   int threads;                  /* > 0 */
   bool deterministic, strict;   /* for convolutions and matrix products; the rest always is */
   ln_isa isa;                   /* chosen at open; LUNETTE_ISA=generic|avx2|avx512 lowers it */
+  int lanes;                    /* of LN_BLOCKED: floats of one vector, 8 or 16 */
   const struct ln_spans *spans;
+  const struct ln_kerns *kerns; /* kern.h */
   void *dnnl;                   /* owned by conv*.c / onednn*.c / matmul.c, NULL before open */
 } ln_cpu;
 
