@@ -129,6 +129,10 @@ ln_ctx *ln_ctx_open(const ln_options *options, ln_error *err) {
   ctx->mem.limit = options->memory_limit;
   ctx->grad_enabled = true;
   ctx->seed = options->seed;
+  if (ln_passes_parse(getenv("LUNETTE_PASSES"), &ctx->passes_off, err) != LN_OK) {
+    free(ctx);
+    return NULL;
+  }
   ctx->interned = ln_calloc(&ctx->mem, 1, sizeof *ctx->interned);
   ctx->spare_failure = ln_calloc(&ctx->mem, 1, sizeof *ctx->spare_failure);
   if (ctx->interned == NULL || ctx->spare_failure == NULL || ln_set_where(ctx, "") != LN_OK ||

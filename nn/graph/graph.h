@@ -109,6 +109,7 @@ struct ln_ctx {
   const char *where, *layer;   /* of the op being recorded, set by the host */
   struct ln_interned *interned;
   struct ln_plan_cache *plans;
+  unsigned passes_off;         /* planner passes that are switched off (plan/passes.c) */
   void *arena[LN_DEVICE_COUNT];
   size_t arena_bytes[LN_DEVICE_COUNT];
   ln_buffer *pool;             /* free buffers, most recently used first */

@@ -15,8 +15,11 @@ typedef enum ln_place {
 
 typedef struct ln_slot {
   ln_meta meta;
+  ln_layout layout;
   ln_place place;
   int root;          /* the slot whose memory this one shares (itself when it owns it) */
+  size_t shift;      /* bytes into the root's memory */
+  int64_t image;     /* elements from image to image */
   int index;
   size_t offset, bytes;
   int first, last;   /* steps between which the memory is in use */
@@ -26,7 +29,8 @@ typedef struct ln_slot {
 
 typedef struct ln_step {
   ln_call call;
-  int *in, *out;         /* slot indices; -1: absent input */
+  int node;              /* the work's node that it stands for: scalars, line, layer */
+  int *in, *out;         /* slot indices; -1: absent */
   size_t workspace;      /* offset into the arena */
   bool elided;           /* an alias: nothing to run */
 } ln_step;
@@ -46,6 +50,7 @@ typedef struct ln_plan {
   ln_attrs *attrs;       /* one a step */
   ln_arg *args;          /* all steps' arguments in a row */
   int *indices;          /* all steps' slot indices in a row */
+  int *delivered;        /* where the value of each of the work's slots lies for its handles */
 } ln_plan;
 
 /* What one flush works on: the wanted nodes in order, commits last. Slots are numbered
@@ -70,6 +75,8 @@ static inline int ln_work_slot(const ln_value *v) {
 /* work.c: what must run, in order, and its key. Frees nothing of the graph. */
 ln_code ln_work_open(ln_ctx *ctx, ln_work *work);
 void ln_work_close(ln_ctx *ctx, ln_work *work);
+/* passes.c: reads LUNETTE_PASSES=-name,-name into bits of passes that are switched off. */
+ln_code ln_passes_parse(const char *text, unsigned *off, ln_error *err);
 /* build.c */
 ln_code ln_plan_build(ln_ctx *ctx, const ln_work *work, ln_plan **out);
 void ln_plan_free(ln_ctx *ctx, ln_plan *plan);
@@ -85,5 +92,9 @@ ln_code ln_plan_run(ln_ctx *ctx, ln_plan *plan, const ln_work *work);
 ln_plan *ln_plan_find(ln_ctx *ctx, const ln_work *work);
 ln_code ln_plan_keep(ln_ctx *ctx, ln_plan *plan); /* on failure the plan is freed */
 void ln_plan_cache_free(ln_ctx *ctx);
+const ln_plan *ln_plan_last(const ln_ctx *ctx); /* the one that ran last, NULL before the first */
+/* How the arguments of a step lie: a letter each, inputs then outputs (p plain, b blocked, a capital where it
+ * lies inside another value, - absent). Returns the length. */
+size_t ln_plan_layouts(const ln_plan *plan, int step, char *text, size_t size);
 
 #endif

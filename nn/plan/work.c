@@ -98,7 +98,7 @@ typedef struct key_node {
 } key_node;
 
 static size_t key_size(const ln_work *work) {
-  size_t bytes = 2 * sizeof(int32_t) + (size_t)work->nexternal * (sizeof(ln_meta) + 1);
+  size_t bytes = 3 * sizeof(int32_t) + (size_t)work->nexternal * (sizeof(ln_meta) + 1);
   for (int k = 0; k < work->nnode; k++)
     bytes += sizeof(key_node) + sizeof(ln_attrs) + (size_t)work->node[k]->nin * sizeof(int32_t);
   return bytes;
@@ -147,7 +147,7 @@ static ln_code make_key(ln_ctx *ctx, ln_work *work) {
   work->key_bytes = key_size(work);
   work->key = ln_alloc(&ctx->mem, work->key_bytes);
   if (work->key == NULL) return ln_no_memory(ctx, work->key_bytes);
-  int32_t head[2] = {(int32_t)ctx->options.device, work->nexternal};
+  int32_t head[3] = {(int32_t)ctx->options.device, work->nexternal, (int32_t)ctx->passes_off};
   unsigned char *at = put(work->key, head, sizeof head);
   for (int e = 0; e < work->nexternal; e++) at = put_external(at, work->external[e]);
   for (int k = 0; k < work->nnode; k++) at = put_node(at, work->node[k], work->live[k]);

@@ -1,0 +1,71 @@
+/* passes.c: which passes a draft goes through, in which order, and the switch for each. */
+#include <string.h>
+
+#include "../graph/internal.h"
+#include "draft.h"
+
+typedef struct pass {
+  const char *name;
+  void (*run)(ln_draft *d);
+
+} pass;
+
+static const pass passes[] = {
+    {"fuse_norm", ln_pass_fuse_norm}, {"fuse_conv", ln_pass_fuse_conv},
+    {"fuse_relu", ln_pass_fuse_relu}, {"fuse_pool", ln_pass_fuse_pool},
+    {"recompute", ln_pass_recompute}, {"layout", ln_pass_layout},
+    {"concat", ln_pass_concat}};
+enum { PASSES = sizeof passes / sizeof *passes };
+
+/* Closes the holes that removed steps left. */
+static void compact(ln_draft *d) {
+  int n = 0;
+  for (int p = 0; p < d->nstep; p++)
+    if (d->step[p] != NULL) d->step[n++] = d->step[p];
+  d->nstep = n;
+}
+
+/* Pure steps whose results nobody wants any more. */
+static void sweep(ln_draft *d) {
+  ln_draft_index(d);
+  for (int p = d->nstep - 1; p >= 0; p--) {
+    ln_draft_step *s = d->step[p];
+    if ((ln_op_get(s->op)->flags & (LN_COMMIT | LN_GUARD)) != 0) continue;
+    bool wanted = false;
+    for (int o = 0; o < s->nout; o++)
+      if (s->out[o] >= 0) wanted = wanted || d->slot[s->out[o]].live || d->slot[s->out[o]].nuse > 0;
+    if (wanted) continue;
+    for (int i = 0; i < s->nin; i++)
+      if (s->in[i] >= 0) d->slot[s->in[i]].nuse--;
+    ln_draft_remove(d, p);
+  }
+  compact(d);
+}
+
+ln_code ln_passes_parse(const char *text, unsigned *off, ln_error *err) {
+  *off = 0;
+  while (text != NULL && *text != '\0') {
+    size_t length = strcspn(text, ",");
+    int found = -1;
+    for (int i = 0; i < PASSES; i++)
+      if (*text == '-' && strlen(passes[i].name) == length - 1 && strncmp(passes[i].name, text + 1, length - 1) == 0) found = i;
+    if (found < 0)
+      return ln_fail(err, LN_EINVAL, "LUNETTE_PASSES: '%.*s' must be - and a pass: fuse_norm fuse_conv fuse_relu fuse_pool"
+                     " recompute layout concat", (int)length, text);
+    *off |= 1u << found;
+    text += length + (text[length] == ',');
+  }
+  return LN_OK;
+}
+
+ln_code ln_draft_passes(ln_draft *d) {
+  if (d->backend->layouts == NULL) return LN_OK;
+  for (int i = 0; i < PASSES && !d->failed; i++) {
+    if ((d->ctx->passes_off >> i & 1) != 0) continue;
+    ln_draft_index(d);
+    passes[i].run(d);
+    compact(d);
+    sweep(d);
+  }
+  return d->failed ? ln_no_memory(d->ctx, (size_t)d->nstep * sizeof(ln_draft_step)) : LN_OK;
+}
