@@ -80,6 +80,9 @@ struct ln_backend {
   ln_code (*prepare)(void *self, ln_call *call);
   void (*release)(void *self, ln_call *call); /* call->prepared may be NULL */
   ln_code (*run)(void *self, ln_call *call);
+  /* Several steps of one LN_GROUP op that touch different memory, as one (all updates of an
+   * optimizer). Same results as one after the other. NULL: they run one by one. */
+  ln_code (*run_group)(void *self, ln_call *const *call, int n);
 };
 
 const ln_backend *ln_cpu_backend(void);

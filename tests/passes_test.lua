@@ -7,7 +7,7 @@ local nn    = require "lunette.nn"
 local F     = require "lunette.nn.functional"
 local optim = require "lunette.optim"
 
-local PASSES = { "fuse_norm", "fuse_conv", "fuse_relu", "fuse_pool", "recompute", "layout", "concat" }
+local PASSES = { "fuse_norm", "fuse_conv", "fuse_relu", "fuse_pool", "recompute", "layout", "concat", "group" }
 
 local function block(conv, norm, ins, outs, act)
   local layers = {}

@@ -51,6 +51,9 @@ typedef struct ln_cpu {
 #undef LN_CPU_RUN
 #undef LN_CPU_PREP
 
+/* step.c: all updates of an optimizer (adam_step or sgd_step) at once. */
+ln_code ln_cpu_step_group(ln_cpu *cpu, ln_call *const *call, int n);
+
 /* -- hooks of the libraries (conv/matmul side): called by the backend's open, close, describe.
  * open may use cpu->threads, isa, strict and mem; on failure it has freed what it took.
  * describe writes e.g. "OpenBLAS 0.3.21, oneDNN 2.6.3". */

@@ -25,10 +25,11 @@ static ln_plan *plan_alloc(ln_ctx *ctx, const ln_draft *d) {
   plan->slot = ln_calloc(&ctx->mem, (size_t)d->nslot, sizeof *plan->slot);
   plan->args = ln_calloc(&ctx->mem, args, sizeof *plan->args);
   plan->indices = ln_calloc(&ctx->mem, args, sizeof *plan->indices);
+  plan->calls = ln_calloc(&ctx->mem, steps, sizeof *plan->calls);
   plan->delivered = ln_calloc(&ctx->mem, (size_t)d->work->nslot, sizeof *plan->delivered);
   plan->key = ln_alloc(&ctx->mem, d->work->key_bytes);
   if (plan->step != NULL && plan->attrs != NULL && plan->slot != NULL && plan->args != NULL &&
-      plan->indices != NULL && plan->delivered != NULL && plan->key != NULL)
+      plan->indices != NULL && plan->calls != NULL && plan->delivered != NULL && plan->key != NULL)
     return plan;
   ln_plan_free(ctx, plan);
   return NULL;
@@ -42,6 +43,7 @@ void ln_plan_free(ln_ctx *ctx, ln_plan *plan) {
   ln_free(&ctx->mem, plan->slot);
   ln_free(&ctx->mem, plan->args);
   ln_free(&ctx->mem, plan->indices);
+  ln_free(&ctx->mem, plan->calls);
   ln_free(&ctx->mem, plan->delivered);
   ln_free(&ctx->mem, plan->key);
   ln_free(&ctx->mem, plan);
@@ -199,6 +201,7 @@ static ln_code from_draft(ln_ctx *ctx, const ln_draft *d, ln_plan **out) {
   plan->nstep = d->nstep;
   count_commits(plan);
   share_memory(plan, d);
+  ln_plan_group(plan, d->backend->run_group != NULL && ln_pass_is_on(ctx, "group"));
   ln_code code = prepare(ctx, plan, d->work);
   if (code == LN_OK) code = ln_arena_layout(ctx, plan);
   if (code == LN_OK) *out = plan;

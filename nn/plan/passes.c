@@ -14,7 +14,7 @@ static const pass passes[] = {
     {"fuse_norm", ln_pass_fuse_norm}, {"fuse_conv", ln_pass_fuse_conv},
     {"fuse_relu", ln_pass_fuse_relu}, {"fuse_pool", ln_pass_fuse_pool},
     {"recompute", ln_pass_recompute}, {"layout", ln_pass_layout},
-    {"concat", ln_pass_concat}};
+    {"concat", ln_pass_concat}, {"group", NULL /* works on the plan: group.c */}};
 enum { PASSES = sizeof passes / sizeof *passes };
 
 /* Closes the holes that removed steps left. */
@@ -42,6 +42,12 @@ static void sweep(ln_draft *d) {
   compact(d);
 }
 
+bool ln_pass_is_on(const ln_ctx *ctx, const char *name) {
+  for (int i = 0; i < PASSES; i++)
+    if (strcmp(passes[i].name, name) == 0) return (ctx->passes_off >> i & 1) == 0;
+  return false;
+}
+
 ln_code ln_passes_parse(const char *text, unsigned *off, ln_error *err) {
   *off = 0;
   while (text != NULL && *text != '\0') {
@@ -51,7 +57,7 @@ ln_code ln_passes_parse(const char *text, unsigned *off, ln_error *err) {
       if (*text == '-' && strlen(passes[i].name) == length - 1 && strncmp(passes[i].name, text + 1, length - 1) == 0) found = i;
     if (found < 0)
       return ln_fail(err, LN_EINVAL, "LUNETTE_PASSES: '%.*s' must be - and a pass: fuse_norm fuse_conv fuse_relu fuse_pool"
-                     " recompute layout concat", (int)length, text);
+                     " recompute layout concat group", (int)length, text);
     *off |= 1u << found;
     text += length + (text[length] == ',');
   }
@@ -61,7 +67,7 @@ ln_code ln_passes_parse(const char *text, unsigned *off, ln_error *err) {
 ln_code ln_draft_passes(ln_draft *d) {
   if (d->backend->layouts == NULL) return LN_OK;
   for (int i = 0; i < PASSES && !d->failed; i++) {
-    if ((d->ctx->passes_off >> i & 1) != 0) continue;
+    if (passes[i].run == NULL || (d->ctx->passes_off >> i & 1) != 0) continue;
     ln_draft_index(d);
     passes[i].run(d);
     compact(d);

@@ -33,6 +33,7 @@ typedef struct ln_step {
   int *in, *out;         /* slot indices; -1: absent */
   size_t workspace;      /* offset into the arena */
   bool elided;           /* an alias: nothing to run */
+  int group;             /* > 1: this step and the next group - 1 run as one; 0: the group of an earlier step */
 } ln_step;
 
 typedef struct ln_plan {
@@ -50,6 +51,7 @@ typedef struct ln_plan {
   ln_attrs *attrs;       /* one a step */
   ln_arg *args;          /* all steps' arguments in a row */
   int *indices;          /* all steps' slot indices in a row */
+  ln_call **calls;       /* of the steps in order, for groups */
   int *delivered;        /* where the value of each of the work's slots lies for its handles */
 } ln_plan;
 
@@ -76,10 +78,13 @@ static inline int ln_work_slot(const ln_value *v) {
 ln_code ln_work_open(ln_ctx *ctx, ln_work *work);
 void ln_work_close(ln_ctx *ctx, ln_work *work);
 /* passes.c: reads LUNETTE_PASSES=-name,-name into bits of passes that are switched off. */
+bool ln_pass_is_on(const ln_ctx *ctx, const char *name);
 ln_code ln_passes_parse(const char *text, unsigned *off, ln_error *err);
 /* build.c */
 ln_code ln_plan_build(ln_ctx *ctx, const ln_work *work, ln_plan **out);
 void ln_plan_free(ln_ctx *ctx, ln_plan *plan);
+/* group.c: fills calls and every step's group; one step a group where not wanted. */
+void ln_plan_group(ln_plan *plan, bool wanted);
 /* arena.c: gives every LN_ARENA root and workspace an offset so that memory in use at
  * the same step never overlaps. */
 ln_code ln_arena_layout(ln_ctx *ctx, ln_plan *plan);

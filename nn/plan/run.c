@@ -68,9 +68,12 @@ static void bind(const run *r) {
 
 static ln_code run_step(run *r, int s) {
   ln_step *step = &r->plan->step[s];
-  if (step->elided) return LN_OK;
+  if (step->elided || step->group == 0) return LN_OK;
   ln_ctx *ctx = r->ctx;
-  ln_code code = ctx->backend[r->plan->device]->run(ctx->self[r->plan->device], &step->call);
+  const ln_backend *backend = ctx->backend[r->plan->device];
+  void *self = ctx->self[r->plan->device];
+  ln_code code = step->group > 1 ? backend->run_group(self, r->plan->calls + s, step->group)
+                                 : backend->run(self, &step->call);
   if (code == LN_OK) return LN_OK;
   const ln_node *n = r->work->node[step->node];
   return ln_blame(ctx, n->op, n->where, n->layer);
