@@ -136,6 +136,21 @@ cases.conv_transpose = {
   { inputs = { any(2, 4, 7), any(4, 3, 3) }, attrs = { stride = 3 } },
   { inputs = { any(1, 4, 3, 2, 4), any(4, 2, 2, 2, 2), any(2) }, attrs = { stride = 2 } } }
 
+-- fused rows: the cases of conv that have elements; a mask like the output in the place of the bias
+cases.conv_relu, cases.conv_moments, cases.conv_masked, cases.conv_input_grad_masked = {}, {}, {}, {}
+for _, case in ipairs(cases.conv) do
+  table.insert(cases.conv_relu, case)
+  if case.inputs[1].shape[1] > 0 then table.insert(cases.conv_moments, case) end
+end
+local function masked(op, index, ...)
+  local of = cases[op:gsub("_masked", "")][index]
+  table.insert(cases[op], { inputs = { of.inputs[1], of.inputs[2], any(...) }, attrs = of.attrs })
+end
+masked("conv_masked", 1, 2, 4, 7, 6); masked("conv_masked", 2, 2, 6, 5, 6); masked("conv_masked", 3, 1, 32, 10, 12)
+masked("conv_masked", 7, 2, 5, 3); masked("conv_masked", 8, 2, 4, 5, 3, 3); masked("conv_masked", 10, 0, 4, 7, 6)
+masked("conv_input_grad_masked", 1, 2, 3, 7, 6); masked("conv_input_grad_masked", 2, 2, 4, 9, 8)
+masked("conv_input_grad_masked", 3, 1, 3, 7, 6); masked("conv_input_grad_masked", 4, 1, 3, 5, 6, 4)
+
 -- pooling and resampling
 cases.max_pool = { { inputs = { with("distinct", 2, 3, 6, 8) }, attrs = { kernel = 2, stride = 2 } }, { inputs = { with("distinct", 1, 2, 7, 9) }, attrs = { kernel = 3, stride = 2, padding = 1, dilation = { 1, 2 } } },
   { inputs = { with("distinct", 1, 2, 7, 9) }, attrs = { kernel = 2, stride = 2, ceil_mode = true } }, { inputs = { with("distinct", 2, 2, 4, 5, 6) }, attrs = { kernel = 2, stride = { 2, 1, 2 } } },
