@@ -66,6 +66,8 @@ cases.cast = { { inputs = { any(4, 5) }, attrs = { dtype = "bf16" }, also = "rou
   { inputs = { ints("i64", 7) }, attrs = { dtype = "u8" } }, { inputs = { ints("bool", 7) }, attrs = { dtype = "i64" } } }
 local function pair_of(...) return { { inputs = { any(3, 4, 5), with(..., 3, 4, 5) } }, { inputs = { any(), with(...) } } } end
 cases.sigmoid_grad, cases.relu_grad, cases.leaky_relu_grad = pair_of "unit", pair_of "away", pair_of "away"
+cases.relu_grad_sum = { { inputs = { any(3, 4, 5, 6), with("away", 3, 4, 5, 6) } }, { inputs = { any(2, 3, 4, 3, 50), with("away", 2, 3, 4, 3, 50) } },
+  { inputs = { any(6, 3), with("away", 6, 3) } } }
 
 -- reductions
 local function reduction(kind)
@@ -88,6 +90,7 @@ cases.argmin = cases.argmax
 
 -- movement
 cases.detach = { { inputs = { any(2, 3) } } }
+cases.reorder = { { inputs = { any(2, 3, 4) } }, { inputs = { any() } }, { inputs = { ints("i32", 2, 8, 3, 2, 2) } } }
 cases.reshape = { { inputs = { any(2, 3, 4) }, attrs = { size = { 4, -1 } } }, { inputs = { any(6) }, attrs = { size = { 1, 2, 3, 1 } } }, { inputs = { any(1) }, attrs = { size = {} } } }
 cases.permute = { { inputs = { any(2, 3, 4) }, attrs = { dims = { 3, 1, 2 } } }, { inputs = { any(5, 7) }, attrs = { dims = { 2, 1 } } },
   { inputs = { any(2, 3, 4, 5, 2) }, attrs = { dims = { 1, 3, 4, 5, 2 } } } }
@@ -157,6 +160,12 @@ cases.max_pool = { { inputs = { with("distinct", 2, 3, 6, 8) }, attrs = { kernel
   { inputs = { with("distinct", 2, 2, 9) }, attrs = { kernel = 3, stride = 1 } } }
 cases.max_pool_grad = { { inputs = { any(2, 3, 3, 4), { shape = { 2, 3, 3, 4 }, kind = "index", below = 48, dtype = "i32" } }, attrs = { size = { 6, 8 } } },
   { inputs = { any(1, 2, 2, 2, 2), { shape = { 1, 2, 2, 2, 2 }, kind = "index", below = 64, dtype = "i32" } }, attrs = { size = { 4, 4, 4 } } } }
+cases.max_pool_grad_add = {}
+for k, case in ipairs(cases.max_pool_grad) do
+  local gy, indices = case.inputs[1], case.inputs[2]
+  local shape = { gy.shape[1], gy.shape[2], unpack(case.attrs.size) }
+  cases.max_pool_grad_add[k] = { inputs = { { shape = shape }, gy, indices }, attrs = case.attrs }
+end
 cases.avg_pool = { { inputs = { any(2, 3, 6, 8) }, attrs = { kernel = 2, stride = 2 } }, { inputs = { any(1, 2, 7, 9) }, attrs = { kernel = 3, stride = 2, padding = 1, count_include_pad = false } },
   { inputs = { any(1, 2, 7, 9) }, attrs = { kernel = 3, stride = 2, padding = 1, ceil_mode = true } }, { inputs = { any(2, 2, 4, 5, 6) }, attrs = { kernel = { 2, 3, 2 }, stride = { 2, 1, 2 } } } }
 cases.avg_pool_grad = { { inputs = { any(1, 2, 4, 5) }, attrs = { kernel = 3, stride = 2, padding = 1, size = { 7, 9 } } }, { inputs = { any(2, 2, 2, 2, 3) }, attrs = { kernel = 2, stride = 2, size = { 4, 4, 6 } } } }
@@ -187,6 +196,10 @@ cases.batch_norm = { { inputs = { any(3, 4, 5, 6), with("positive", 4), any(4) }
 cases.batch_norm_grad = { { inputs = { any(3, 4, 5, 6), any(3, 4, 5, 6), with("positive", 4), any(4), with("positive", 4) } },
   { inputs = { any(2, 3, 4, 3, 5), any(2, 3, 4, 3, 5), false, any(3), with("positive", 3) } } }
 cases.batch_norm_eval = { { inputs = { any(3, 4, 5, 6), any(4), with("positive", 4), with("positive", 4), any(4) } }, { inputs = { any(2, 3, 4, 3, 5), any(3), with("positive", 3) } } }
+cases.moments = { { inputs = { any(3, 4, 5, 6) } }, { inputs = { any(2, 3, 4, 3, 5) } }, { inputs = { any(6, 3) } }, { inputs = { any(2, 3, 40, 41) } } }
+cases.norm_relu = cases.batch_norm_eval
+cases.norm_relu_grad = { { inputs = { any(3, 4, 5, 6), any(3, 4, 5, 6), any(4), with("positive", 4), with("positive", 4), any(4) }, attrs = { eps = 1e-3 } },
+  { inputs = { any(2, 3, 4, 3, 50), any(2, 3, 4, 3, 50), any(3), with("positive", 3) } }, { inputs = { any(6, 3), any(6, 3), any(3), with("positive", 3), any(3) } } }
 cases.row_norm = { { inputs = { any(5, 12) } }, { inputs = { any(2, 5000) }, fd = 6 } }
 cases.row_norm_grad = { { inputs = { any(5, 12), any(5, 12), with("positive", 5) } } }
 

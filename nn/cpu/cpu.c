@@ -37,7 +37,7 @@ static_assert(sizeof dispatch_table / sizeof *dispatch_table == LN_OP_COUNT, "on
 typedef enum accepts { FLOAT = 0, NUMBER, ANY } accepts;
 static const accepts accept_table[LN_OP_COUNT] = {
     [LN_OP_full] = ANY, [LN_OP_arange] = ANY, [LN_OP_cast] = ANY, [LN_OP_where] = ANY,
-    [LN_OP_detach] = ANY, [LN_OP_reshape] = ANY, [LN_OP_permute] = ANY, [LN_OP_expand] = ANY,
+    [LN_OP_detach] = ANY, [LN_OP_reorder] = ANY, [LN_OP_reshape] = ANY, [LN_OP_permute] = ANY, [LN_OP_expand] = ANY,
     [LN_OP_slice] = ANY, [LN_OP_slice_scatter] = ANY, [LN_OP_cat] = ANY, [LN_OP_pad] = ANY,
     [LN_OP_flip] = ANY, [LN_OP_index_select] = ANY, [LN_OP_gather] = ANY, [LN_OP_assign] = ANY,
     [LN_OP_add] = NUMBER, [LN_OP_sub] = NUMBER, [LN_OP_mul] = NUMBER, [LN_OP_div] = NUMBER,
@@ -180,8 +180,10 @@ static size_t workspace_of(const ln_cpu *cpu, const ln_call *call) {
   switch (call->op) {
     case LN_OP_sum: case LN_OP_mean: case LN_OP_amax: case LN_OP_amin:
       return ln_cpu_reduce_workspace(cpu, call);
-    case LN_OP_batch_norm: case LN_OP_batch_norm_grad:
+    case LN_OP_moments: case LN_OP_batch_norm: case LN_OP_batch_norm_eval: case LN_OP_norm_relu:
       return ln_cpu_norm_workspace(cpu, call);
+    case LN_OP_batch_norm_grad: case LN_OP_norm_relu_grad: case LN_OP_relu_grad_sum:
+      return ln_cpu_norm_grad_workspace(cpu, call);
     case LN_OP_interpolate: case LN_OP_interpolate_grad:
       return ln_cpu_interpolate_workspace(cpu, call);
     default: return 0;

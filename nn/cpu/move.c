@@ -19,6 +19,7 @@ static ln_code alias(ln_cpu *cpu, ln_call *call) {
   return LN_OK;
 }
 ln_code ln_cpu_detach(ln_cpu *cpu, ln_call *call) { return alias(cpu, call); }
+ln_code ln_cpu_reorder(ln_cpu *cpu, ln_call *call) { return alias(cpu, call); }
 ln_code ln_cpu_reshape(ln_cpu *cpu, ln_call *call) { return alias(cpu, call); }
 
 ln_code ln_cpu_permute(ln_cpu *cpu, ln_call *call) {

@@ -1,188 +1,140 @@
-/* norm.c: batch normalisation, training and evaluation, and its gradient.
- *
- * x is [N, C, S]. Units are pieces of at most PIECE elements of one (n, c) plane, in memory
- * order. A first pass leaves each unit's statistics in the workspace, they are combined
- * per channel in order, a second pass applies them.
+/* norm.c: statistics per channel, batch normalisation by the batch's own and by given ones, also
+ * with ReLU behind it.
  */
-#include "iter.h"
-#include "span.h"
+#include "norm.h"
 #include "workspace.h"
 
 #include <math.h>
 
-enum { PIECE = 32768 };
-
 typedef struct norm_job {
   const ln_spans *spans;
-  int64_t n, c, s, pieces, piece; /* piece: elements of one, the last may be shorter */
-  const float *x, *gy;
-  float *y;                       /* or gx */
-  const float *w, *b;             /* NULL: 1 and 0 */
-  float *mean, *var, *gw, *gb;
+  ln_planes planes;
+  ln_images x, y;
+  const float *w, *b;   /* NULL: 1 and 0 */
+  float *mean, *var;
   double eps;
-  ln_moments *moments;            /* per unit */
-  double (*dots)[2];              /* per unit */
-  float (*apply)[4];              /* per channel: mean, factor, shift or c1, c2 */
+  bool relu, apply;     /* apply: constants are wanted */
+  ln_norm_constants constants;
+  ln_moments *moments;  /* `width` of each piece */
 } norm_job;
 
-static norm_job job_of(const ln_cpu *cpu, const ln_call *call, const ln_meta *x) {
-  norm_job j = {.spans = cpu->spans, .n = x->dim[0], .c = x->dim[1], .s = 1, .eps = call->attrs->eps};
-  for (int d = 2; d < x->rank; d++) j.s *= x->dim[d];
-  j.pieces = j.s == 0 ? 0 : (j.s + PIECE - 1) / PIECE;
-  j.piece = j.pieces == 0 ? 0 : (j.s + j.pieces - 1) / j.pieces;
-  return j;
-}
-
-static size_t apply_bytes(const norm_job *j) { return ln_cpu_align((size_t)j->c * sizeof *j->apply); }
+static ln_planes planes_of(const ln_cpu *cpu, const ln_arg *x) { return ln_planes_of(cpu, x, LN_NORM_PIECE); }
 
 size_t ln_cpu_norm_workspace(const ln_cpu *cpu, const ln_call *call) {
-  const norm_job j = job_of(cpu, call, &call->out[0].meta);
-  return apply_bytes(&j) + (size_t)(j.n * j.c * j.pieces) * sizeof(ln_moments);
+  const ln_planes p = planes_of(cpu, &call->in[0]);
+  const bool statistics = call->op == LN_OP_batch_norm || call->op == LN_OP_moments;
+  const size_t moments = (size_t)(ln_piece_count(&p) * p.width) * sizeof(ln_moments);
+  return ln_norm_constants_bytes(&p) + (statistics ? moments : 0);
 }
 
-/* Unit u as its place, length and channel. */
-static int64_t unit_at(const norm_job *j, int64_t u, int64_t *length, int64_t *channel) {
-  const int64_t plane = u / j->pieces, from = u % j->pieces * j->piece;
-  *length = j->s - from < j->piece ? j->s - from : j->piece;
-  *channel = plane % j->c;
-  return plane * j->s + from;
+/* j->planes and the workspace's parts; the job must stay where it is. */
+static void open_job(norm_job *j, const ln_cpu *cpu, const ln_call *call) {
+  j->spans = cpu->spans;
+  j->planes = planes_of(cpu, &call->in[0]);
+  j->x = ln_images_of(&call->in[0]);
+  j->eps = call->attrs->eps;
+  j->constants = (ln_norm_constants){&j->planes, call->workspace};
+  j->moments = (void *)((char *)call->workspace + ln_norm_constants_bytes(&j->planes));
 }
 
-static void over_units(ln_cpu *cpu, norm_job *j, ln_cpu_body body) {
-  ln_cpu_for(cpu, j->n * j->c * j->pieces, LN_BLOCK / (j->piece + 1) + 1, j->piece, body, j);
+/* -- constants */
+
+double ln_norm_rstd(float var, double eps) { return 1.0 / sqrt((double)var + eps); }
+
+void ln_norm_set(const ln_norm_constants *k, const float *mean, const float *var, const float *w, const float *b,
+                 double eps, int64_t channel) {
+  const int64_t plane = channel / k->planes->width, lane = channel % k->planes->width;
+  ln_norm_constant(k, plane, LN_NORM_MEAN)[lane] = mean[channel];
+  ln_norm_constant(k, plane, LN_NORM_FACTOR)[lane] =
+      (float)((w ? (double)w[channel] : 1.0) * ln_norm_rstd(var[channel], eps));
+  ln_norm_constant(k, plane, LN_NORM_SHIFT)[lane] = b ? b[channel] : 0.0f;
 }
 
-static void over_channels(ln_cpu *cpu, norm_job *j, ln_cpu_body body) {
-  const int64_t cost = 8 * j->n * j->pieces + 16;
-  ln_cpu_for(cpu, j->c, LN_BLOCK / cost + 1, cost, body, j);
+static void set_range(void *arg, int64_t begin, int64_t end) {
+  const norm_job *j = arg;
+  for (int64_t c = begin * j->planes.width; c < end * j->planes.width; c++)
+    ln_norm_set(&j->constants, j->mean, j->var, j->w, j->b, j->eps, c);
 }
 
-/* -- forward */
+/* -- statistics */
 
 static void moments_range(void *arg, int64_t begin, int64_t end) {
   const norm_job *j = arg;
   for (int64_t u = begin; u < end; u++) {
-    int64_t length, c;
-    const int64_t at = unit_at(j, u, &length, &c);
-    j->moments[u] = (ln_moments){0};
-    j->spans->reduce->moments(&j->moments[u], j->x + at, length);
+    const ln_piece p = ln_piece_at(&j->planes, u);
+    ln_moments *m = j->moments + u * j->planes.width;
+    for (int64_t i = 0; i < j->planes.width; i++) m[i] = (ln_moments){0};
+    j->spans->reduce->moments(m, ln_piece_data(&j->planes, &p, j->x), p.length);
   }
-}
-
-static void set_apply(const norm_job *j, int64_t c, double mean, double var) {
-  const double rstd = 1.0 / sqrt(var + j->eps);
-  j->apply[c][0] = (float)mean;
-  j->apply[c][1] = (float)((j->w ? (double)j->w[c] : 1.0) * rstd);
-  j->apply[c][2] = j->b ? j->b[c] : 0.0f;
 }
 
 static void merge_range(void *arg, int64_t begin, int64_t end) {
   const norm_job *j = arg;
-  for (int64_t c = begin; c < end; c++) {
+  const ln_planes *p = &j->planes;
+  for (int64_t c = begin * p->width; c < end * p->width; c++) {
+    const int64_t plane = c / p->width, lane = c % p->width;
     ln_moments m = {0};
-    for (int64_t n = 0; n < j->n; n++)
-      for (int64_t p = 0; p < j->pieces; p++) ln_moments_merge(&m, &j->moments[(n * j->c + c) * j->pieces + p]);
-    const double var = m.m2 / m.count;
+    for (int64_t n = 0; n < p->n; n++)
+      for (int64_t k = 0; k < p->pieces; k++)
+        ln_moments_merge(&m, &j->moments[((n * p->planes + plane) * p->pieces + k) * p->width + lane]);
     j->mean[c] = (float)m.mean;
-    j->var[c] = (float)var;
-    set_apply(j, c, m.mean, var);
+    j->var[c] = (float)(m.m2 / m.count);
+    if (j->apply) ln_norm_set(&j->constants, j->mean, j->var, j->w, j->b, j->eps, c);
+  }
+}
+
+static void measure(ln_cpu *cpu, norm_job *j) {
+  ln_for_pieces(cpu, &j->planes, moments_range, j);
+  ln_for_planes(cpu, &j->planes, merge_range, j);
+}
+
+ln_code ln_cpu_moments(ln_cpu *cpu, ln_call *call) {
+  norm_job j = {.mean = call->out[0].data, .var = call->out[1].data};
+  open_job(&j, cpu, call);
+  measure(cpu, &j);
+  return LN_OK;
+}
+
+/* -- applying them */
+
+/* ReLU follows while a part of the row is in the first-level cache. */
+static void apply_plain(const norm_job *j, float *y, const float *x, int64_t n, int64_t channel) {
+  const float mean = ln_norm_constant(&j->constants, channel, LN_NORM_MEAN)[0];
+  const float factor = ln_norm_constant(&j->constants, channel, LN_NORM_FACTOR)[0];
+  const float shift = ln_norm_constant(&j->constants, channel, LN_NORM_SHIFT)[0];
+  enum { PART = 2048 };
+  for (int64_t i = 0; i < n; i += PART) {
+    const int64_t count = n - i < PART ? n - i : PART;
+    j->spans->layer->normalize(y + i, x + i, count, mean, factor, shift);
+    if (j->relu) j->spans->map->unary[LN_OP_relu](y + i, y + i, count, 0, 0);
   }
 }
 
 static void apply_range(void *arg, int64_t begin, int64_t end) {
   const norm_job *j = arg;
   for (int64_t u = begin; u < end; u++) {
-    int64_t length, c;
-    const int64_t at = unit_at(j, u, &length, &c);
-    const float *k = j->apply[c];
-    j->spans->layer->normalize(j->y + at, j->x + at, length, k[0], k[1], k[2]);
+    const ln_piece p = ln_piece_at(&j->planes, u);
+    apply_plain(j, ln_piece_data(&j->planes, &p, j->y), ln_piece_data(&j->planes, &p, j->x), p.length, p.plane);
   }
 }
 
 ln_code ln_cpu_batch_norm(ln_cpu *cpu, ln_call *call) {
-  norm_job j = job_of(cpu, call, &call->out[0].meta);
-  j.x = call->in[0].data, j.w = call->in[1].data, j.b = call->in[2].data;
-  j.y = call->out[0].data, j.mean = call->out[1].data, j.var = call->out[2].data;
-  j.apply = call->workspace;
-  j.moments = (ln_moments *)(void *)((char *)call->workspace + apply_bytes(&j));
-  over_units(cpu, &j, moments_range);
-  over_channels(cpu, &j, merge_range);
-  over_units(cpu, &j, apply_range);
+  norm_job j = {.w = call->in[1].data, .b = call->in[2].data, .y = ln_images_of(&call->out[0]),
+                .mean = call->out[1].data, .var = call->out[2].data, .apply = true};
+  open_job(&j, cpu, call);
+  measure(cpu, &j);
+  ln_for_pieces(cpu, &j.planes, apply_range, &j);
   return LN_OK;
 }
 
-/* The factors are computed where they are used: a unit is long against a square root. */
-static void eval_range(void *arg, int64_t begin, int64_t end) {
-  const norm_job *j = arg;
-  for (int64_t u = begin; u < end; u++) {
-    int64_t length, c;
-    const int64_t at = unit_at(j, u, &length, &c);
-    const double rstd = 1.0 / sqrt((double)j->var[c] + j->eps);
-    const float factor = (float)((j->w ? (double)j->w[c] : 1.0) * rstd);
-    j->spans->layer->normalize(j->y + at, j->x + at, length, j->mean[c], factor, j->b ? j->b[c] : 0.0f);
-  }
-}
-
-ln_code ln_cpu_batch_norm_eval(ln_cpu *cpu, ln_call *call) {
-  norm_job j = job_of(cpu, call, &call->out[0].meta);
-  j.x = call->in[0].data, j.mean = call->in[1].data, j.var = call->in[2].data;
-  j.w = call->in[3].data, j.b = call->in[4].data, j.y = call->out[0].data;
-  over_units(cpu, &j, eval_range);
+static ln_code by_given(ln_cpu *cpu, ln_call *call, bool relu) {
+  norm_job j = {.mean = call->in[1].data, .var = call->in[2].data, .w = call->in[3].data, .b = call->in[4].data,
+                .y = ln_images_of(&call->out[0]), .relu = relu};
+  open_job(&j, cpu, call);
+  ln_for_planes(cpu, &j.planes, set_range, &j);
+  ln_for_pieces(cpu, &j.planes, apply_range, &j);
   return LN_OK;
 }
 
-/* -- gradient: gx = w rstd (gy - sum gy / m - (x - mean) rstd^2 sum (gy (x - mean)) / m) */
-
-static void dots_range(void *arg, int64_t begin, int64_t end) {
-  const norm_job *j = arg;
-  for (int64_t u = begin; u < end; u++) {
-    int64_t length, c;
-    const int64_t at = unit_at(j, u, &length, &c);
-    j->dots[u][0] = j->dots[u][1] = 0;
-    j->spans->reduce->dots(j->dots[u], j->gy + at, j->x + at, length, j->mean[c]);
-  }
-}
-
-static void merge_grad_range(void *arg, int64_t begin, int64_t end) {
-  const norm_job *j = arg;
-  const double count = (double)(j->n * j->s);
-  for (int64_t c = begin; c < end; c++) {
-    double sum = 0, dot = 0;
-    for (int64_t n = 0; n < j->n; n++) {
-      for (int64_t p = 0; p < j->pieces; p++) {
-        const double *unit = j->dots[(n * j->c + c) * j->pieces + p];
-        sum += unit[0], dot += unit[1];
-      }
-    }
-    const double rstd = 1.0 / sqrt((double)j->var[c] + j->eps);
-    j->gw[c] = (float)(dot * rstd);
-    j->gb[c] = (float)sum;
-    j->apply[c][0] = j->mean[c];
-    j->apply[c][1] = (float)((j->w ? (double)j->w[c] : 1.0) * rstd);
-    j->apply[c][2] = (float)(sum / count);
-    j->apply[c][3] = (float)(dot * rstd * rstd / count);
-  }
-}
-
-static void apply_grad_range(void *arg, int64_t begin, int64_t end) {
-  const norm_job *j = arg;
-  for (int64_t u = begin; u < end; u++) {
-    int64_t length, c;
-    const int64_t at = unit_at(j, u, &length, &c);
-    const float *k = j->apply[c];
-    j->spans->layer->normalize_grad(j->y + at, j->gy + at, j->x + at, length, k[0], k[1], k[2], k[3]);
-  }
-}
-
-ln_code ln_cpu_batch_norm_grad(ln_cpu *cpu, ln_call *call) {
-  norm_job j = job_of(cpu, call, &call->out[0].meta);
-  j.gy = call->in[0].data, j.x = call->in[1].data, j.w = call->in[2].data;
-  j.mean = call->in[3].data, j.var = call->in[4].data;
-  j.y = call->out[0].data, j.gw = call->out[1].data, j.gb = call->out[2].data;
-  j.apply = call->workspace;
-  j.dots = (double(*)[2])(void *)((char *)call->workspace + apply_bytes(&j));
-  over_units(cpu, &j, dots_range);
-  over_channels(cpu, &j, merge_grad_range);
-  over_units(cpu, &j, apply_grad_range);
-  return LN_OK;
-}
+ln_code ln_cpu_batch_norm_eval(ln_cpu *cpu, ln_call *call) { return by_given(cpu, call, false); }
+ln_code ln_cpu_norm_relu(ln_cpu *cpu, ln_call *call) { return by_given(cpu, call, true); }

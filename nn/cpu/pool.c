@@ -90,6 +90,7 @@ ln_code ln_cpu_max_pool(ln_cpu *cpu, ln_call *call) {
 
 typedef struct scatter_job {
   float *gx;
+  const float *other; /* added, may be gx; or NULL */
   const float *gy;
   const int32_t *index;
   int64_t volume, count; /* of a plane, of its outputs */
@@ -97,11 +98,13 @@ typedef struct scatter_job {
 
 static void scatter_range(void *arg, int64_t begin, int64_t end) {
   const scatter_job *j = arg;
+  const size_t bytes = (size_t)j->volume * sizeof *j->gx;
   for (int64_t plane = begin; plane < end; plane++) {
     float *gx = j->gx + plane * j->volume;
     const float *gy = j->gy + plane * j->count;
     const int32_t *index = j->index + plane * j->count;
-    memset(gx, 0, (size_t)j->volume * sizeof *gx);
+    if (j->other == NULL) memset(gx, 0, bytes);
+    else if (j->other != j->gx) memcpy(gx, j->other + plane * j->volume, bytes);
     for (int64_t i = 0; i < j->count; i++) gx[index[i]] += gy[i];
   }
 }
@@ -120,15 +123,20 @@ static void bounds_range(void *arg, int64_t begin, int64_t end) {
   if (bad) __atomic_store_n(&j->bad, 1, __ATOMIC_RELAXED);
 }
 
-ln_code ln_cpu_max_pool_grad(ln_cpu *cpu, ln_call *call) {
+/* gy is input `first`, the indices are the next one. */
+static ln_code scatter(ln_cpu *cpu, ln_call *call, const float *other, int first) {
   const int64_t planes = call->out[0].meta.dim[0] * call->out[0].meta.dim[1];
   if (planes == 0) return LN_OK;
-  scatter_job j = {.gx = call->out[0].data, .gy = call->in[0].data, .index = call->in[1].data,
-                   .volume = call->out[0].numel / planes, .count = call->in[0].numel / planes};
+  scatter_job j = {.gx = call->out[0].data, .other = other, .gy = call->in[first].data,
+                   .index = call->in[first + 1].data, .volume = call->out[0].numel / planes,
+                   .count = call->in[first].numel / planes};
   bounds_job b = {.index = j.index, .volume = j.volume};
-  ln_cpu_for(cpu, call->in[1].numel, LN_BLOCK, 1, bounds_range, &b);
+  ln_cpu_for(cpu, call->in[first].numel, LN_BLOCK, 1, bounds_range, &b);
   if (b.bad)
     return ln_fail(call->err, LN_EINVAL, "an index lies outside the spatial volume of %lld elements", (long long)j.volume);
   ln_cpu_for(cpu, planes, LN_BLOCK / j.volume + 1, j.volume, scatter_range, &j);
   return LN_OK;
 }
+
+ln_code ln_cpu_max_pool_grad(ln_cpu *cpu, ln_call *call) { return scatter(cpu, call, NULL, 0); }
+ln_code ln_cpu_max_pool_grad_add(ln_cpu *cpu, ln_call *call) { return scatter(cpu, call, call->in[0].data, 1); }

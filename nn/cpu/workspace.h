@@ -5,7 +5,8 @@
 #include "cpu.h"
 
 size_t ln_cpu_reduce_workspace(const ln_cpu *cpu, const ln_call *call);      /* sum mean amax amin */
-size_t ln_cpu_norm_workspace(const ln_cpu *cpu, const ln_call *call);        /* batch_norm and its gradient */
+size_t ln_cpu_norm_workspace(const ln_cpu *cpu, const ln_call *call);        /* moments batch_norm batch_norm_eval norm_relu */
+size_t ln_cpu_norm_grad_workspace(const ln_cpu *cpu, const ln_call *call);   /* batch_norm_grad norm_relu_grad relu_grad_sum */
 size_t ln_cpu_interpolate_workspace(const ln_cpu *cpu, const ln_call *call); /* interpolate and its gradient */
 
 #endif

@@ -21,6 +21,13 @@ static ln_code set_outputs(const ln_meta *x, int count, ln_meta *out, ln_error *
   return LN_OK;
 }
 
+static ln_code need_several(const ln_meta *x, ln_error *err) {
+  int64_t per_channel = x->dim[0];
+  for (int i = 2; i < x->rank; i++) per_channel *= x->dim[i];
+  if (per_channel >= 2) return LN_OK;
+  return ln_fail(err, LN_EINVAL, "expects more than 1 value per channel when training, got input %s", SHAPE_TEXT(x));
+}
+
 /* in: x w? b?, out: y mean var */
 ln_code ln_shape_batch_norm(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
   (void)nin, (void)attrs;
@@ -28,11 +35,18 @@ ln_code ln_shape_batch_norm(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta
   SHAPE_TRY(need_image(x, err));
   SHAPE_TRY(need_channel_vector(&in[1], "weight", x, err));
   SHAPE_TRY(need_channel_vector(&in[2], "bias", x, err));
-  int64_t per_channel = x->dim[0];
-  for (int i = 2; i < x->rank; i++) per_channel *= x->dim[i];
-  if (per_channel < 2)
-    return ln_fail(err, LN_EINVAL, "expects more than 1 value per channel when training, got input %s", SHAPE_TEXT(x));
+  SHAPE_TRY(need_several(x, err));
   return set_outputs(x, 2, out, err);
+}
+
+/* in: x, out: mean var */
+ln_code ln_shape_moments(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
+  (void)nin, (void)attrs;
+  const ln_meta *x = &in[0];
+  SHAPE_TRY(need_image(x, err));
+  SHAPE_TRY(need_several(x, err));
+  for (int i = 0; i < 2; i++) SHAPE_TRY(shape_set(&out[i], shape_stat_dtype(x->dtype), 1, &x->dim[1], err));
+  return LN_OK;
 }
 
 /* in: gy x w? mean var, out: gx gw gb */
@@ -54,6 +68,22 @@ ln_code ln_shape_batch_norm_eval(const ln_meta *in, int nin, ln_attrs *attrs, ln
   SHAPE_TRY(need_image(&in[0], err));
   for (int i = 1; i < 5; i++) SHAPE_TRY(need_channel_vector(&in[i], name[i], &in[0], err));
   return set_outputs(&in[0], 0, out, err);
+}
+
+/* in: gy x mean var w? b?, out: gx gw gb */
+ln_code ln_shape_norm_relu_grad(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
+  SHAPE_TRY(ln_shape_batch_norm_eval(in + 1, nin - 1, attrs, out, err));
+  SHAPE_TRY(shape_need_same(&in[1], "input", &in[0], "the gradient", err));
+  return set_outputs(&in[1], 2, out, err);
+}
+
+/* in: gy y, out: gx sum */
+ln_code ln_shape_relu_grad_sum(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
+  (void)nin, (void)attrs;
+  SHAPE_TRY(need_image(&in[0], err));
+  SHAPE_TRY(shape_need_same(&in[0], "the gradient", &in[1], "the output", err));
+  out[0] = in[0];
+  return shape_set(&out[1], in[0].dtype, 1, &in[0].dim[1], err);
 }
 
 /* -- row_norm */

@@ -98,6 +98,12 @@ ln_code ln_shape_max_pool_grad(const ln_meta *in, int nin, ln_attrs *attrs, ln_m
   return need_i32_volume(out, err);
 }
 
+/* in: other gy indices */
+ln_code ln_shape_max_pool_grad_add(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
+  SHAPE_TRY(ln_shape_max_pool_grad(in + 1, nin - 1, attrs, out, err));
+  return shape_need_same(out, "the pool's input", &in[0], "the other gradient", err);
+}
+
 ln_code ln_shape_avg_pool_grad(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
   (void)nin;
   ln_meta expected = in[0];

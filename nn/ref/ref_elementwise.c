@@ -223,6 +223,19 @@ ln_code ln_ref_relu_grad(ln_call *call) {
   return ref_store(call, 0);
 }
 
+/* out: gx sum */
+ln_code ln_ref_relu_grad_sum(ln_call *call) {
+  ref_axis a = ref_axis_of(&call->in[0].meta, 1);
+  const double *gy = ref_in(call, 0), *y = ref_in(call, 1);
+  double *gx = ref_out(call, 0), *sum = ref_out(call, 1);
+  for (int64_t i = 0; i < call->out[0].numel; i++) {
+    gx[i] = y[i] > 0 ? gy[i] : 0;
+    sum[i / a.inner % a.size] += gx[i];
+  }
+  ref_store(call, 0);
+  return ref_store(call, 1);
+}
+
 ln_code ln_ref_leaky_relu_grad(ln_call *call) {
   const double *gy = ref_in(call, 0), *x = ref_in(call, 1);
   double *gx = ref_out(call, 0);

@@ -19,6 +19,7 @@ static ln_code copy_all(const ln_arg *y, const ln_arg *x) {
 }
 
 ln_code ln_ref_detach(ln_call *call) { return copy_all(&call->out[0], &call->in[0]); }
+ln_code ln_ref_reorder(ln_call *call) { return copy_all(&call->out[0], &call->in[0]); }
 ln_code ln_ref_reshape(ln_call *call) { return copy_all(&call->out[0], &call->in[0]); }
 
 ln_code ln_ref_permute(ln_call *call) {

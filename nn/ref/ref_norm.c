@@ -6,11 +6,8 @@
 /* Calls of this file visit channel c of x as for n < N, for i < rest: x[(n * C + c) * rest + i]. */
 static ref_axis channels(const ln_arg *x) { return ref_axis_of(&x->meta, 1); }
 
-/* in: x w? b?, out: y mean var */
-ln_code ln_ref_batch_norm(ln_call *call) {
-  ref_axis a = channels(&call->in[0]);
-  const double *x = ref_in(call, 0), *w = ref_in(call, 1), *b = ref_in(call, 2);
-  double *y = ref_out(call, 0), *mean = ref_out(call, 1), *var = ref_out(call, 2);
+/* Mean and biased variance (divided by the count, not by count - 1) of every channel. */
+static void channel_moments(const double *x, ref_axis a, double *mean, double *var) {
   double count = (double)(a.outer * a.inner);
   for (int64_t c = 0; c < a.size; c++) {
     for (int64_t n = 0; n < a.outer; n++)
@@ -21,61 +18,93 @@ ln_code ln_ref_batch_norm(ln_call *call) {
         double d = x[(n * a.size + c) * a.inner + i] - mean[c];
         var[c] += d * d;
       }
-    var[c] /= count; /* biased: divided by the count, not by count - 1 */
-    double rstd = 1 / sqrt(var[c] + call->attrs->eps);
-    for (int64_t n = 0; n < a.outer; n++)
-      for (int64_t i = 0; i < a.inner; i++) {
-        int64_t at = (n * a.size + c) * a.inner + i;
-        y[at] = (x[at] - mean[c]) * rstd * (w ? w[c] : 1) + (b ? b[c] : 0);
-      }
+    var[c] /= count;
+  }
+}
+
+/* w and b may be NULL. */
+static void normalise(double *y, const double *x, ref_axis a, const double *mean, const double *var,
+                      const double *w, const double *b, double eps) {
+  for (int64_t i = 0; i < a.outer * a.size * a.inner; i++) {
+    int64_t c = i / a.inner % a.size;
+    y[i] = (x[i] - mean[c]) / sqrt(var[c] + eps) * (w ? w[c] : 1) + (b ? b[c] : 0);
+  }
+}
+
+/* in: x w? b?, out: y mean var */
+ln_code ln_ref_batch_norm(ln_call *call) {
+  ref_axis a = channels(&call->in[0]);
+  const double *x = ref_in(call, 0), *w = ref_in(call, 1), *b = ref_in(call, 2);
+  double *y = ref_out(call, 0), *mean = ref_out(call, 1), *var = ref_out(call, 2);
+  channel_moments(x, a, mean, var);
+  normalise(y, x, a, mean, var, w, b, call->attrs->eps);
+  ref_store(call, 0);
+  ref_store(call, 1);
+  return ref_store(call, 2);
+}
+
+/* in: x, out: mean var */
+ln_code ln_ref_moments(ln_call *call) {
+  channel_moments(ref_in(call, 0), channels(&call->in[0]), ref_out(call, 0), ref_out(call, 1));
+  ref_store(call, 0);
+  return ref_store(call, 1);
+}
+
+/* What gradients of the norm read; w may be NULL. */
+typedef struct norm_inputs {
+  const double *gy, *x, *w, *mean, *var;
+} norm_inputs;
+
+/* out: gx gw gb. With xhat = (x - mean) rstd and means over the channel's elements:
+ * gx = w rstd (gy - mean(gy) - xhat mean(gy xhat)), gw = sum(gy xhat), gb = sum(gy). */
+static ln_code norm_grad(ln_call *call, norm_inputs in) {
+  ref_axis a = channels(&call->out[0]);
+  double *gx = ref_out(call, 0), *gw = ref_out(call, 1), *gb = ref_out(call, 2);
+  double count = (double)(a.outer * a.inner);
+  for (int64_t i = 0; i < call->out[0].numel; i++) {
+    int64_t c = i / a.inner % a.size;
+    gw[c] += in.gy[i] * (in.x[i] - in.mean[c]) / sqrt(in.var[c] + call->attrs->eps);
+    gb[c] += in.gy[i];
+  }
+  for (int64_t i = 0; i < call->out[0].numel; i++) {
+    int64_t c = i / a.inner % a.size;
+    double rstd = 1 / sqrt(in.var[c] + call->attrs->eps), xhat = (in.x[i] - in.mean[c]) * rstd;
+    gx[i] = (in.w ? in.w[c] : 1) * rstd * (in.gy[i] - gb[c] / count - xhat * gw[c] / count);
   }
   ref_store(call, 0);
   ref_store(call, 1);
   return ref_store(call, 2);
 }
 
-/* in: gy x w? mean var, out: gx gw gb. With xhat = (x - mean) rstd and means over the channel's elements:
- * gx = w rstd (gy - mean(gy) - xhat mean(gy xhat)), gw = sum(gy xhat), gb = sum(gy). */
+/* in: gy x w? mean var */
 ln_code ln_ref_batch_norm_grad(ln_call *call) {
-  ref_axis a = channels(&call->in[1]);
-  const double *gy = ref_in(call, 0), *x = ref_in(call, 1), *w = ref_in(call, 2);
-  const double *mean = ref_in(call, 3), *var = ref_in(call, 4);
-  double *gx = ref_out(call, 0), *gw = ref_out(call, 1), *gb = ref_out(call, 2);
-  double count = (double)(a.outer * a.inner);
-  for (int64_t c = 0; c < a.size; c++) {
-    double rstd = 1 / sqrt(var[c] + call->attrs->eps);
-    for (int64_t n = 0; n < a.outer; n++)
-      for (int64_t i = 0; i < a.inner; i++) {
-        int64_t at = (n * a.size + c) * a.inner + i;
-        gw[c] += gy[at] * (x[at] - mean[c]) * rstd;
-        gb[c] += gy[at];
-      }
-    for (int64_t n = 0; n < a.outer; n++)
-      for (int64_t i = 0; i < a.inner; i++) {
-        int64_t at = (n * a.size + c) * a.inner + i;
-        double xhat = (x[at] - mean[c]) * rstd;
-        gx[at] = (w ? w[c] : 1) * rstd * (gy[at] - gb[c] / count - xhat * gw[c] / count);
-      }
-  }
-  ref_store(call, 0);
-  ref_store(call, 1);
-  return ref_store(call, 2);
+  return norm_grad(call, (norm_inputs){ ref_in(call, 0), ref_in(call, 1), ref_in(call, 2), ref_in(call, 3), ref_in(call, 4) });
+}
+
+/* in: gy x mean var w? b? */
+ln_code ln_ref_norm_relu_grad(ln_call *call) {
+  double *gy = ref_in(call, 0);
+  norm_inputs in = { gy, ref_in(call, 1), ref_in(call, 4), ref_in(call, 2), ref_in(call, 3) };
+  double *y = ref_out(call, 0); /* until norm_grad clears it */
+  normalise(y, in.x, channels(&call->out[0]), in.mean, in.var, in.w, ref_in(call, 5), call->attrs->eps);
+  for (int64_t i = 0; i < call->out[0].numel; i++)
+    if (!(y[i] > 0)) gy[i] = 0;
+  return norm_grad(call, in);
 }
 
 /* in: x mean var w? b? */
 ln_code ln_ref_batch_norm_eval(ln_call *call) {
-  ref_axis a = channels(&call->in[0]);
-  const double *x = ref_in(call, 0), *mean = ref_in(call, 1), *var = ref_in(call, 2);
-  const double *w = ref_in(call, 3), *b = ref_in(call, 4);
+  normalise(ref_out(call, 0), ref_in(call, 0), channels(&call->in[0]), ref_in(call, 1), ref_in(call, 2),
+            ref_in(call, 3), ref_in(call, 4), call->attrs->eps);
+  return ref_store(call, 0);
+}
+
+/* in: x mean var w? b? */
+ln_code ln_ref_norm_relu(ln_call *call) {
   double *y = ref_out(call, 0);
-  for (int64_t c = 0; c < a.size; c++) {
-    double rstd = 1 / sqrt(var[c] + call->attrs->eps);
-    for (int64_t n = 0; n < a.outer; n++)
-      for (int64_t i = 0; i < a.inner; i++) {
-        int64_t at = (n * a.size + c) * a.inner + i;
-        y[at] = (x[at] - mean[c]) * rstd * (w ? w[c] : 1) + (b ? b[c] : 0);
-      }
-  }
+  normalise(y, ref_in(call, 0), channels(&call->in[0]), ref_in(call, 1), ref_in(call, 2), ref_in(call, 3),
+            ref_in(call, 4), call->attrs->eps);
+  for (int64_t i = 0; i < call->out[0].numel; i++) y[i] = y[i] < 0 ? 0 : y[i];
   return ref_store(call, 0);
 }
 

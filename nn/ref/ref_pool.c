@@ -92,20 +92,29 @@ ln_code ln_ref_max_pool(ln_call *call) {
   return ref_store_i64(call, 1);
 }
 
-/* in: gy indices */
-ln_code ln_ref_max_pool_grad(ln_call *call) {
-  const ln_meta *m = &call->in[0].meta;
-  volume in = volume_of(&call->out[0].meta), out = volume_of(m);
-  const double *gy = ref_in(call, 0);
-  const int64_t *indices = ref_in_i64(call, 1);
-  double *gx = ref_out(call, 0);
-  for (int64_t i = 0; i < call->in[0].numel; i++) {
+/* gx += gy at the indices; inputs `first` and first + 1 of the call. */
+static ln_code add_at_indices(ln_call *call, int first, double *gx) {
+  volume in = volume_of(&call->out[0].meta), out = volume_of(&call->in[first].meta);
+  const double *gy = ref_in(call, first);
+  const int64_t *indices = ref_in_i64(call, first + 1);
+  for (int64_t i = 0; i < call->in[first].numel; i++) {
     if (indices[i] < 0 || indices[i] >= positions(&in))
       return ln_fail(call->err, LN_EINVAL, "index %lld is not among 0 to %lld, the input's spatial positions",
                      (long long)indices[i], (long long)positions(&in) - 1);
     gx[i / positions(&out) * positions(&in) + indices[i]] += gy[i];
   }
   return ref_store(call, 0);
+}
+
+/* in: gy indices */
+ln_code ln_ref_max_pool_grad(ln_call *call) { return add_at_indices(call, 0, ref_out(call, 0)); }
+
+/* in: other gy indices */
+ln_code ln_ref_max_pool_grad_add(ln_call *call) {
+  const double *other = ref_in(call, 0);
+  double *gx = ref_out(call, 0);
+  for (int64_t i = 0; i < call->out[0].numel; i++) gx[i] = other[i];
+  return add_at_indices(call, 1, gx);
 }
 
 /* -- avg_pool */
