@@ -16,7 +16,7 @@ local function block(conv, norm, ins, outs, act)
     if norm then layers[#layers + 1] = norm(outs) end
     layers[#layers + 1] = act()
   end
-  return nn.Sequential(table.unpack and table.unpack(layers) or unpack(layers))
+  return nn.Sequential(unpack(layers))
 end
 
 local Net = nn.class("Net")
@@ -79,7 +79,7 @@ local function train(o, steps)
     out[#out + 1] = loss:item()
   end
   local grads = {}
-  for name, p in pairs(net:state_dict()) do grads[name] = { p:norm():item(), p.grad and p.grad:norm():item() } end
+  for name, p in pairs(net:state_dict()) do grads[name] = { p:float():norm():item(), p.grad and p.grad:norm():item() } end
   for i, v in ipairs(net.kept or {}) do out[#out + 1] = v:float():norm():item() * i end
   net:eval()
   lt.no_grad(function() out[#out + 1] = net(x):norm():item() end)

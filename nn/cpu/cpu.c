@@ -214,13 +214,15 @@ static ln_code cpu_run_group(void *self, ln_call *const *call, int n) {
   return ln_cpu_step_group(self, call, n);
 }
 
+static void cpu_layouts(void *self, ln_call *call) { (void)self, (void)call; }
+
 /* Filled once, as the hash is no constant expression, and never changed afterwards. */
 static ln_backend backend = {
     .abi = LN_BACKEND_ABI, .struct_size = sizeof(ln_backend), .name = "cpu",
     .open = cpu_open, .close = cpu_close, .describe = cpu_describe,
     .alloc = cpu_alloc, .free = cpu_free, .upload = cpu_upload, .download = cpu_download,
     .prepare = cpu_prepare, .release = cpu_release, .run = cpu_run,
-    .run_group = cpu_run_group};
+    .layouts = cpu_layouts, .run_group = cpu_run_group};
 static pthread_once_t filled = PTHREAD_ONCE_INIT;
 
 static void fill_hash(void) { backend.ops_hash = ln_op_table_hash(); }

@@ -25,18 +25,20 @@ static void split(ln_draft *d, int at) {
   apply->out[0] = y;
 }
 
+static void copy_inputs(const ln_draft_step *from, int *in, int n) {
+  for (int i = 0; i < n; i++) in[i] = from->in[i];
+}
+
 static void join_relu(ln_draft *d, int at) {
   int user = ln_draft_only_user(d, d->step[at]->out[0]);
   if (!ln_draft_is_op(d, user, LN_OP_relu)) return;
-  int y = d->step[user]->out[0];
+  int y = d->step[user]->out[0], in[5];
+  copy_inputs(d->step[at], in, 5);
   ln_draft_step *s = ln_draft_replace(d, at, LN_OP_norm_relu, 5, 1);
   if (s == NULL) return;
+  for (int i = 0; i < 5; i++) s->in[i] = in[i];
   s->out[0] = y;
   ln_draft_remove(d, user);
-}
-
-static void copy_inputs(const ln_draft_step *from, int *in, int n) {
-  for (int i = 0; i < n; i++) in[i] = from->in[i];
 }
 
 /* The norm whose ReLU's gradient feeds this batch_norm_grad and nothing else. */
