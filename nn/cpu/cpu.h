@@ -51,6 +51,9 @@ typedef struct ln_cpu {
 #undef LN_CPU_RUN
 #undef LN_CPU_PREP
 
+/* How a convolution wants its arguments (nn/backend.h, layouts): conv.c. */
+void ln_cpu_conv_layouts(ln_cpu *cpu, ln_call *call);
+
 /* -- hooks of the libraries (conv/matmul side): called by the backend's open, close, describe.
  * open may use cpu->threads, isa, strict and mem; on failure it has freed what it took.
  * describe writes e.g. "OpenBLAS 0.3.21, oneDNN 2.6.3". */
