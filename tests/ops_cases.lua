@@ -145,8 +145,8 @@ for _, case in ipairs(cases.conv) do
   table.insert(cases.conv_relu, case)
   if case.inputs[1].shape[1] > 0 then table.insert(cases.conv_moments, case) end
 end
-local function masked(op, index, ...)
-  local of = cases[op:gsub("_masked", "")][index]
+local function masked(op, which, ...)
+  local of = cases[op:gsub("_masked", "")][which]
   table.insert(cases[op], { inputs = { of.inputs[1], of.inputs[2], any(...) }, attrs = of.attrs })
 end
 masked("conv_masked", 1, 2, 4, 7, 6); masked("conv_masked", 2, 2, 6, 5, 6); masked("conv_masked", 3, 1, 32, 10, 12)

@@ -13,6 +13,9 @@
 static const char *core_type(ln_isa isa) {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_cpu_init();
+#ifdef LN_WIDE
+  if (isa == LN_ISA_AVX512 && !__builtin_cpu_supports("avx512f")) isa = LN_ISA_AVX2;
+#endif
   if (isa == LN_ISA_GENERIC) return "Prescott";
   if (isa == LN_ISA_AVX2) return "Haswell";
   return __builtin_cpu_supports("avx512bf16") ? "Cooperlake" : "SkylakeX";

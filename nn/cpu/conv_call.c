@@ -23,17 +23,26 @@ ln_conv_dir ln_conv_direction_of(ln_op op) {
   }
 }
 
-ln_conv_geometry ln_conv_geometry_of(const ln_call *call) {
-  const ln_arg *src = &call->in[0], *weights = &call->in[1], *dst = &call->out[0];
+/* The call's args by their place in the forward convolution. */
+typedef struct places {
+  const ln_arg *src, *weights, *dst;
+} places;
+
+static places places_of(const ln_call *call) {
+  const ln_arg *first = &call->in[0], *second = &call->in[1], *out = &call->out[0];
   switch (ln_conv_direction_of(call->op)) {
-  case LN_CONV_FORWARD: break;
-  case LN_CONV_BACKWARD_DATA: src = &call->out[0], dst = &call->in[0]; break;
-  case LN_CONV_BACKWARD_WEIGHTS: weights = &call->out[0], dst = &call->in[1]; break;
+  case LN_CONV_FORWARD: return (places){first, second, out};
+  case LN_CONV_BACKWARD_DATA: return (places){out, second, first};
+  default: return (places){first, out, second};
   }
-  ln_conv_geometry g = {.n = src->meta.dim[0], .groups = call->attrs->groups};
-  g.ci = src->meta.dim[1];
-  g.co = dst->meta.dim[1];
-  set_spatial(&g, call->attrs, &src->meta, &weights->meta, &dst->meta);
+}
+
+ln_conv_geometry ln_conv_geometry_of(const ln_call *call) {
+  places p = places_of(call);
+  ln_conv_geometry g = {.n = p.src->meta.dim[0], .groups = call->attrs->groups};
+  g.ci = p.src->meta.dim[1];
+  g.co = p.dst->meta.dim[1];
+  set_spatial(&g, call->attrs, &p.src->meta, &p.weights->meta, &p.dst->meta);
   return g;
 }
 
@@ -42,18 +51,23 @@ int64_t ln_conv_image(const ln_arg *arg) {
   return arg->meta.dim[0] > 0 ? arg->numel / arg->meta.dim[0] : 0;
 }
 
+ln_conv_sides ln_conv_sides_of(const ln_call *call) {
+  places p = places_of(call);
+  return (ln_conv_sides){p.src->layout, p.dst->layout, {ln_conv_image(p.src), ln_conv_image(p.dst)}};
+}
+
 static bool has_mask(ln_op op) { return op == LN_OP_conv_masked || op == LN_OP_conv_input_grad_masked; }
+bool ln_conv_has_bias(const ln_call *call) {
+  return call->nin > 2 && !has_mask(call->op) && call->in[2].meta.dtype != LN_NONE;
+}
+
 bool ln_conv_has_moments(ln_op op) { return op == LN_OP_conv_moments; }
 bool ln_conv_has_sums(ln_op op) { return has_mask(op); }
 
 ln_conv_tensors ln_conv_tensors_of(const ln_call *call) {
-  float *first = call->in[0].data, *second = call->in[1].data, *out = call->out[0].data;
-  const float *bias = call->nin > 2 && !has_mask(call->op) ? call->in[2].data : NULL;
-  switch (ln_conv_direction_of(call->op)) {
-  case LN_CONV_FORWARD: return (ln_conv_tensors){first, second, out, bias};
-  case LN_CONV_BACKWARD_DATA: return (ln_conv_tensors){out, second, first, bias};
-  default: return (ln_conv_tensors){first, out, second, NULL};
-  }
+  places p = places_of(call);
+  const float *bias = ln_conv_has_bias(call) ? call->in[2].data : NULL;
+  return (ln_conv_tensors){p.src->data, p.weights->data, p.dst->data, bias};
 }
 
 ln_epilogue ln_conv_epilogue_of(const ln_call *call, ln_moments *moments, double *sums) {

@@ -1,5 +1,6 @@
 /* conv_finish.c: bias, statistics, ReLU and masks of a convolution's output (see conv_finish.h). */
 #include "conv_finish.h"
+#include "conv_kern.h"
 
 enum { PIECE_FLOATS = 4096 }; /* of a unit: 16 KB, so that its passes stay in the first-level cache */
 
@@ -56,12 +57,19 @@ static void finish_plain(const ln_finish *f, float *y, const float *mask, int64_
   }
 }
 
+static void finish_blocked(const ln_finish *f, float *y, const float *mask, int64_t count, int64_t channel, int64_t at) {
+  f->cpu->kerns->conv->finish(&(ln_finish_run){
+      .y = y, .mask = mask, .positions = count, .bias = f->e.bias != NULL ? f->e.bias + channel : NULL, .relu = f->e.relu,
+      .moments = f->e.moments != NULL ? f->moments + at : NULL, .sums = f->e.sums != NULL ? f->sums + at : NULL});
+}
+
 void ln_finish_unit(const ln_finish *f, int64_t image, int64_t piece, int64_t block) {
   int64_t from = piece * f->piece, count = f->pixels - from < f->piece ? f->pixels - from : f->piece;
   int64_t channel = block * f->width, inside = channel * f->pixels + from * f->width;
   int64_t at = (image * f->pieces + piece) * f->channels + channel;
   const float *mask = f->e.mask != NULL ? f->e.mask + image * f->e.mask_image + inside : NULL;
-  finish_plain(f, f->y + image * f->image + inside, mask, count, channel, at);
+  (f->layout == LN_BLOCKED ? finish_blocked : finish_plain)(
+      f, f->y + image * f->image + inside, mask, count, channel, at);
 }
 
 void ln_finish_images(const ln_finish *f, int64_t first, int64_t end) {
@@ -73,6 +81,7 @@ void ln_finish_images(const ln_finish *f, int64_t first, int64_t end) {
 }
 
 void ln_finish_merge(const ln_finish *f) {
+  if (f->e.moments == NULL && f->e.sums == NULL) return;
   for (int64_t c = 0; c < f->channels && f->e.moments != NULL; c++) f->e.moments[c] = (ln_moments){0};
   for (int64_t c = 0; c < f->channels && f->e.sums != NULL; c++) f->e.sums[c] = 0;
   for (int64_t p = 0; p < f->n * f->pieces; p++)
