@@ -13,13 +13,19 @@ enum { ROWS = 14 };
 enum { ROWS = 6 };
 #endif
 
-WINO_INLINE void product(const float *v, const float *u, float *m, int64_t blocks, bool add, const int rows,
-                         const int vectors) {
+/* Floats to fetch ahead for each block of input channels: a quarter of a panel's. */
+enum { AHEAD = LN_LANES * 2 * LN_LANES / 4 };
+
+WINO_INLINE void product(const float *v, const float *u, float *m, int64_t blocks, bool add,
+                         const float *ahead, const int rows, const int vectors) {
   vf sum[ROWS][2];
 #pragma GCC unroll 14
   for (int r = 0; r < rows; r++)
     for (int j = 0; j < vectors; j++) sum[r][j] = add ? vf_load(m + (j * rows + r) * LN_LANES) : (vf){0};
   for (int64_t b = 0; b < blocks; b++, v += rows * LN_LANES) {
+#pragma GCC unroll 8
+    for (int i = 0; i < AHEAD; i += 16) __builtin_prefetch(ahead + i, 0, 2);
+    ahead += AHEAD;
 #pragma GCC unroll 4
     for (int k = 0; k < LN_LANES; k++, u += vectors * LN_LANES) {
       const vf u0 = vf_load(u), u1 = vf_load(u + (vectors - 1) * LN_LANES);
@@ -37,11 +43,11 @@ WINO_INLINE void product(const float *v, const float *u, float *m, int64_t block
 }
 
 #define PRODUCT(r)                                                                                             \
-  static void product_##r(const float *v, const float *u, float *m, int64_t blocks, bool add) {                \
-    product(v, u, m, blocks, add, r, 1);                                                                       \
+  static void product_##r(const float *v, const float *u, float *m, int64_t blocks, bool add, const float *ahead) {                \
+    product(v, u, m, blocks, add, ahead, r, 1);                                                                       \
   }                                                                                                            \
-  static void product2_##r(const float *v, const float *u, float *m, int64_t blocks, bool add) {               \
-    product(v, u, m, blocks, add, r, 2);                                                                       \
+  static void product2_##r(const float *v, const float *u, float *m, int64_t blocks, bool add, const float *ahead) {               \
+    product(v, u, m, blocks, add, ahead, r, 2);                                                                       \
   }
 PRODUCT(1) PRODUCT(2) PRODUCT(3) PRODUCT(4) PRODUCT(5) PRODUCT(6)
 #if LN_LANES == 16

@@ -52,7 +52,8 @@ typedef struct ln_wino_filter {
 } ln_wino_filter;
 
 /* m = (add ? m : 0) + v u over blocks * lanes channels; v is [blocks][rows][lanes], m is [vector][rows][lanes]. */
-typedef void (*ln_wino_product)(const float *v, const float *u, float *m, int64_t blocks, bool add);
+typedef void (*ln_wino_product)(const float *v, const float *u, float *m, int64_t blocks, bool add,
+                                const float *ahead);
 
 typedef struct ln_wino_form { /* F(m x m, 3x3) */
   int m;

@@ -70,13 +70,17 @@ static void set_form(plan *p, int form) {
   p->tiles = tiles_of(p, p->m);
 }
 
+#include <stdlib.h>
+static int64_t ov(const char *n, int64_t d) { const char *e = getenv(n); return e ? atoi(e) : d; }
 static void set_blocks(plan *p) {
   const int64_t l2 = L2_LANE * p->lanes / (p->positions * p->lanes * 4); /* vectors a position */
   p->shared = p->tiles <= 160 || p->k * p->to * p->positions * p->lanes * p->lanes * 4 > (12 << 20);
-  p->k_block = least(p->k, 64 / p->lanes);
-  p->to_block = least(p->to, (p->shared ? 32 : 64) / p->lanes);
+  p->shared = ov("W_S", p->shared);
+  p->k_block = least(p->k, ov("W_K", p->shared ? 64 : 512) / p->lanes);
+  p->to_block = least(p->to, ov("W_C", p->shared ? 32 : 64) / p->lanes);
   p->group = p->shared ? 128 : l2 / (p->k + p->to_block);
   if (p->group < 2 * p->kerns->rows) p->group = 2 * p->kerns->rows;
+  p->group = ov("W_T", p->group);
   p->groups = up(p->tiles, p->group);
   p->group = up(p->tiles, p->groups);
   p->k_blocks = up(p->k, p->k_block);
@@ -240,9 +244,10 @@ static void multiply(const plan *p, const ln_wino_tile *tiles, int64_t count, in
   for (int64_t at = 0; at < p->positions; at++, v += v_step(p), u += u_step(p), m += m_step(p))
     for (int64_t j = 0; j < tos; j += 2) {
       const ln_wino_product *product = p->kerns->product[tos - j > 1];
-      for (int64_t t = 0; t < count; t += tiles[t].size) {
+      const float *panel = u + j * ks * L * L, *ahead = j + 2 < tos ? panel + 2 * ks * L * L : u + u_step(p);
+      for (int64_t t = 0, quarter = 0; t < count; t += tiles[t].size, quarter++) {
         const int64_t size = tiles[t].size;
-        product[size](v + t * ks * L, u + j * ks * L * L, m + (t * tos + j * size) * L, ks, add);
+        product[size](v + t * ks * L, panel, m + (t * tos + j * size) * L, ks, add, ahead + least(quarter, 3) * ks * L * L / 2);
       }
     }
 }
