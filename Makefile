@@ -35,7 +35,7 @@ endif
 
 # Lines "piece version package purpose"; a version of "-" is a missing piece.
 detect := CC='$(CC)' tools/detect '$(CC)'
-found_libraries := luajit openblas onednn libpng libjpeg jansson xlsxwriter
+found_libraries := luajit openblas onednn libpng libdeflate libjpeg jansson xlsxwriter
 missing := $(shell $(detect) | awk '$$2 == "-" { print $$1 }')
 missing_libraries := $(filter pkg-config $(found_libraries),$(missing))
 
@@ -45,7 +45,7 @@ openblas_openmp := $(firstword $(wildcard /usr/lib/*/openblas-openmp/pkgconfig))
 export PKG_CONFIG_PATH := $(openblas_openmp)$(addprefix :,$(PKG_CONFIG_PATH))
 
 ifeq ($(missing_libraries),)
-packages := luajit openblas libpng libjpeg jansson
+packages := luajit openblas libpng libdeflate libjpeg jansson
 package_cflags := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(packages)))
 # OpenBLAS is loaded at run time (nn/cpu/blas.c), after its kernels were chosen.
 package_libs := $(shell $(PKG_CONFIG) --libs $(filter-out openblas,$(packages))) -ldnnl -lxlsxwriter
@@ -129,8 +129,9 @@ $(foreach isa,$(isas),$(eval $(call span_rule,$(isa))))
 
 $(BUILD)/obj/vm/main.o: FLAGS += -DLN_VERSION='"$(VERSION)"'
 
-# Programs of their own over nn/: tests, and bench/*.c.
-program = $(say)$(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(CFLAGS) -MMD -MP $(LINK) -o $@ $< $(nn_objects) $(package_libs) -lm
+# Programs of their own over nn/: tests, and bench/*.c. tests/png_test.c makes its files with zlib, which
+# libpng-dev brings.
+program = $(say)$(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(CFLAGS) -MMD -MP $(LINK) -o $@ $< $(nn_objects) $(package_libs) -lz -lm
 $(BUILD)/tests/%: tests/%.c $(nn_objects) $(BUILD)/flags
 	$(program)
 $(BUILD)/bench/%: bench/%.c $(nn_objects) $(BUILD)/flags

@@ -18,6 +18,9 @@ typedef struct ln_decode {
 } ln_decode;
 
 ln_code ln_decode_png(ln_decode *d);
+/* The same without libpng, where the file is plain enough (image_png_plain.c). *done is
+ * false when it is not, and then nothing has happened; the whole image is wanted. */
+ln_code ln_decode_png_plain(ln_decode *d, bool *done);
 ln_code ln_decode_jpeg(ln_decode *d);
 
 /* Called by a format once it knows the size: refuses bombs, fills out->meta and, unless
