@@ -4,7 +4,7 @@
  * interrupted, runs out of memory or meets a non-finite loss leaves every cell as it was.
  */
 #include "../graph/internal.h"
-#include "plan.h"
+#include "profile.h"
 
 typedef struct run {
   ln_ctx *ctx;
@@ -65,7 +65,9 @@ static ln_code run_step(run *r, int s) {
   ln_step *step = &r->plan->step[s];
   if (step->elided) return LN_OK;
   ln_ctx *ctx = r->ctx;
+  ln_activity before = ln_enter(ctx, LN_STEPPING);
   ln_code code = ctx->backend[r->plan->device]->run(ctx->self[r->plan->device], &step->call);
+  if (ctx->profile != NULL) ln_profile_step(ctx, before, r->plan, r->work, s);
   if (code == LN_OK) return LN_OK;
   const ln_node *n = r->work->node[s];
   return ln_blame(ctx, n->op, n->where, n->layer);
@@ -118,6 +120,7 @@ ln_code ln_plan_run(ln_ctx *ctx, ln_plan *plan, const ln_work *work) {
   if (code == LN_OK) code = take_live(&r);
   if (code == LN_OK) {
     bind(&r);
+    if (ctx->profile != NULL) ln_profile_plan(ctx, plan, work);
     code = run_pure(&r);
   }
   if (code == LN_OK) code = run_commits(&r);
