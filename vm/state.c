@@ -116,8 +116,10 @@ void vm_collect(void *host_pointer) {
   lua_State *L = host->L;
   if (L == NULL || host->collecting) return;
   host->collecting = true;
+  ln_activity before = ln_enter(host->ctx, LN_COLLECTING);
   if (lua_cpcall(L, collect_protected, NULL) != 0) lua_pop(L, 1);
   enter(L, host);
+  ln_leave(host->ctx, before);
   host->collecting = false;
 }
 

@@ -126,13 +126,13 @@ static inline __attribute__((always_inline)) void register_tile(int rows, int wi
     }
 }
 
-static inline __attribute__((always_inline)) void panel(int rows, int width, const ln_wino_product *p, const float *x,
+static inline __attribute__((always_inline)) void panel(int rows, int width, const ln_wino_grad_product *p, const float *x,
                                                         float *sums) {
   for (int64_t r = 0; r < p->rows; r += rows)
     register_tile(rows, width, x, p->y + r / L * p->block + r % L, p->tiles, p->block, sums + r * width * L, p->add);
 }
 
-static void product(const ln_wino_product *p, const ln_wino_sums *sums, int position) {
+static void product(const ln_wino_grad_product *p, const ln_wino_sums *sums, int position) {
   float *to = sums->data + position * sums->position;
   for (int64_t b = 0, width; b < sums->blocks; b += width) {
     width = panel_width(sums->blocks - b);

@@ -30,18 +30,18 @@ typedef struct ln_wino_sums {
 } ln_wino_sums;
 
 /* One position: sums[row][channel] (+)= the sum over tiles of y[tile][row] * x[tile][channel]. */
-typedef struct ln_wino_product {
+typedef struct ln_wino_grad_product {
   const float *x, *y;      /* the first block of either; y's is that of row row0 */
   int64_t tiles, block;    /* of both */
   int64_t row0, rows;      /* which of the sums' rows; multiples of the lanes */
   bool add;                /* to what the sums hold */
-} ln_wino_product;
+} ln_wino_grad_product;
 
 typedef struct ln_wino_grad_kerns {
   /* B^T x B of `tiles` patches of 6x6, 4 columns apart, and A dy A^T of as many tiles of 4x4. */
   void (*input)(const ln_wino_window *from, int64_t tiles, float *to, int64_t position);
   void (*gradient)(const ln_wino_window *from, int64_t tiles, float *to, int64_t position);
-  void (*product)(const ln_wino_product *p, const ln_wino_sums *sums, int position);
+  void (*product)(const ln_wino_grad_product *p, const ln_wino_sums *sums, int position);
   /* G^T sums G: rows [row0, row1) of the sums into weights[row * row_step + channel * channel_step + tap], 9 taps. */
   void (*output)(const ln_wino_sums *sums, int64_t row0, int64_t row1, float *weights, int64_t row_step,
                  int64_t channel_step);

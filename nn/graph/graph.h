@@ -35,6 +35,7 @@ typedef struct ln_buffer {
 typedef struct ln_value ln_value;
 typedef struct ln_node ln_node;
 typedef struct ln_ctx ln_ctx;
+struct ln_profile;
 
 struct ln_value {
   int refs, handles;
@@ -71,6 +72,7 @@ struct ln_node {
   uint64_t *cell_version;              /* tape: versions of saved cell inputs when recorded, or NULL */
   uint64_t number;                     /* grows with every node: consumers come after producers */
   bool pending, on_tape, spent;
+  bool backward;                       /* recorded by a gradient rule */
   unsigned mark;                       /* scratch of backward */
   int slot;                            /* scratch of the planner: slot of output 0 */
 };
@@ -103,7 +105,7 @@ struct ln_ctx {
   int npending, pending_cap;
   size_t pending_bytes;        /* bytes that the pending nodes' outputs stand for */
   uint64_t next_number;        /* of the next node */
-  bool grad_enabled, flushing;
+  bool grad_enabled, flushing, in_backward;
   int no_flush;                /* > 0: recording must not flush (inside a backward) */
   uint64_t seed, counter;      /* Philox */
   const char *where, *layer;   /* of the op being recorded, set by the host */
@@ -121,6 +123,7 @@ struct ln_ctx {
   ln_host_forget_fn host_forget;
   void *host;
   uint64_t stat_flushes, stat_plans, stat_plan_hits, stat_steps;
+  struct ln_profile *profile;  /* while one is taken, plan/profile.h */
 };
 
 const char *ln_device_name(ln_device device);
@@ -180,5 +183,26 @@ ln_code ln_record_function(ln_ctx *ctx, ln_value *const *in, int nin,
 /* -- running: plan/ implements it. Computes all that is held; on failure every cell
  * keeps its committed value and the pending values are marked failed. */
 ln_code ln_flush(ln_ctx *ctx);
+
+/* -- what the context is busy with, for the profile (plan/profile.c); free of cost without one.
+ * ln_enter returns what ln_leave goes back to. */
+typedef enum ln_activity {
+  LN_SCRIPT = 0, /* everything that is not below */
+  LN_RECORDING, /* ops, and gradients by ln_backward */
+  LN_PLANNING,  /* what is wanted, its key, the look-up */
+  LN_BUILDING,  /* a plan that was not there */
+  LN_BINDING,   /* around the steps: buffers, pointers, letting go */
+  LN_COLLECTING,/* the host's garbage */
+  LN_LOADING,   /* the host waits for data */
+  LN_STEPPING,  /* a kernel */
+  LN_ACTIVITY_COUNT
+} ln_activity;
+ln_activity ln_profile_switch(struct ln_profile *profile, ln_activity next);
+static inline ln_activity ln_enter(ln_ctx *ctx, ln_activity activity) {
+  return ctx->profile == NULL ? LN_SCRIPT : ln_profile_switch(ctx->profile, activity);
+}
+static inline void ln_leave(ln_ctx *ctx, ln_activity before) {
+  if (ctx->profile != NULL) ln_profile_switch(ctx->profile, before);
+}
 
 #endif

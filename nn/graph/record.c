@@ -182,8 +182,8 @@ static ln_code record(ln_ctx *ctx, ln_op op, ln_value *const *in, int nin, ln_at
   return LN_OK;
 }
 
-ln_code ln_record(ln_ctx *ctx, ln_op op, ln_value *const *in, int nin, const ln_attrs *attrs,
-                  const ln_scalars *scalars, ln_value **out) {
+static ln_code check_and_record(ln_ctx *ctx, ln_op op, ln_value *const *in, int nin, const ln_attrs *attrs,
+                                const ln_scalars *scalars, ln_value **out) {
   ln_code code = check_inputs(ctx, op, in, nin);
   if (code == LN_OK) code = flush_first(ctx, op, in, nin);
   if (code != LN_OK) return ctx->error.where[0] != '\0' ? code : ln_blame(ctx, op, ctx->where, ctx->layer);
@@ -212,6 +212,14 @@ ln_code ln_record(ln_ctx *ctx, ln_op op, ln_value *const *in, int nin, const ln_
       out[o] = NULL;
     }
   }
+  return code;
+}
+
+ln_code ln_record(ln_ctx *ctx, ln_op op, ln_value *const *in, int nin, const ln_attrs *attrs,
+                  const ln_scalars *scalars, ln_value **out) {
+  ln_activity before = ln_enter(ctx, LN_RECORDING);
+  ln_code code = check_and_record(ctx, op, in, nin, attrs, scalars, out);
+  ln_leave(ctx, before);
   return code;
 }
 

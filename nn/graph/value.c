@@ -139,6 +139,7 @@ ln_node *ln_node_alloc(ln_ctx *ctx, int nin) {
   node->refs = 1;
   node->where = ctx->where;
   node->layer = ctx->layer;
+  node->backward = ctx->in_backward;
   node->number = ctx->next_number++;
   return node;
 }

@@ -4,7 +4,7 @@
  * interrupted, runs out of memory or meets a non-finite loss leaves every cell as it was.
  */
 #include "../graph/internal.h"
-#include "plan.h"
+#include "profile.h"
 
 typedef struct run {
   ln_ctx *ctx;
@@ -72,8 +72,10 @@ static ln_code run_step(run *r, int s) {
   ln_ctx *ctx = r->ctx;
   const ln_backend *backend = ctx->backend[r->plan->device];
   void *self = ctx->self[r->plan->device];
+  ln_activity before = ln_enter(ctx, LN_STEPPING);
   ln_code code = step->group > 1 ? backend->run_group(self, r->plan->calls + s, step->group)
                                  : backend->run(self, &step->call);
+  if (ctx->profile != NULL) ln_profile_step(ctx, before, r->plan, r->work, s);
   if (code == LN_OK) return LN_OK;
   const ln_node *n = r->work->node[step->node];
   return ln_blame(ctx, n->op, n->where, n->layer);
@@ -126,6 +128,7 @@ ln_code ln_plan_run(ln_ctx *ctx, ln_plan *plan, const ln_work *work) {
   if (code == LN_OK) code = take_live(&r);
   if (code == LN_OK) {
     bind(&r);
+    if (ctx->profile != NULL) ln_profile_plan(ctx, plan, work);
     code = run_pure(&r);
   }
   if (code == LN_OK) code = run_commits(&r);
