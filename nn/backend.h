@@ -49,6 +49,7 @@ typedef struct ln_device_options {
   int threads;         /* 0: as many as the machine has */
   bool deterministic;  /* bits independent of the thread count */
   bool strict;         /* --precision strict */
+  bool low;            /* --precision bf16 */
 } ln_device_options;
 
 typedef struct ln_backend ln_backend;

@@ -56,7 +56,7 @@ cases.where = { { inputs = { ints("bool", 2, 3, 4), any(2, 3, 4), any(2, 3, 4) }
 -- one input
 local function unary(kind) return { { inputs = { with(kind, 3, 5, 7) } }, { inputs = { with(kind) } }, { inputs = { with(kind, 1, 2, 3, 4, 5) } }, { inputs = { with(kind, 0) } } } end
 for name, kind in pairs { neg = "any", abs = "away", sign = "any", exp = "any", log = "positive", log1p = "any", sqrt = "positive", sin = "any",
-  cos = "any", tanh = "any", floor = "distinct", ceil = "distinct", round = "distinct", isfinite = "any", logical_not = "ties", sigmoid = "any",
+  cos = "any", tanh = "any", floor = "distinct", ceil = "distinct", round = "distinct", isfinite = "any", logical_not = "ties", sigmoid = "any", round_bf16 = "any",
   relu = "away", leaky_relu = "away" } do cases[name] = unary(kind) end
 for _, name in ipairs { "neg", "abs", "sign", "relu" } do table.insert(cases[name], { inputs = { { shape = { 9 }, kind = "index", below = 9, from = -4, dtype = "i64" } } }) end
 cases.leaky_relu[1].attrs = { slope = 0.2 }

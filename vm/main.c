@@ -27,7 +27,7 @@ static const char help_text[] =
   "  -v, --version       print the version\n"
   "  -h, --help          print this\n"
   "  --device NAME       cpu (default), cuda, reference or auto\n"
-  "  --precision NAME    f32 (default) or strict\n"
+  "  --precision NAME    f32 (default), strict or bf16\n"
   "  --threads N         threads for kernels (default: all cores)\n"
   "  --deterministic     same bits for every number of threads\n"
   "  --memory GB         soft limit on memory for tensors\n"

@@ -14,6 +14,7 @@ typedef struct ln_draft_slot {
   ln_meta meta;
   int external;    /* index among the work's externals; -1: computed here */
   bool is_cell, live;
+  bool low;        /* rounded to bf16 (precision.c) */
   ln_layout layout;
   int whole;       /* the slot that this one is a slice of along dim 1; -1: none */
   int64_t channel; /* its first channel in there */
@@ -70,6 +71,9 @@ int ln_pass_new_channel_slot(ln_draft *d, int like);
 
 /* -- passes. Each is a file of its own; ln_draft_passes runs those that are not switched off
  * (ctx->passes_off, from LUNETTE_PASSES=-name,-name). A backend without `layouts` gets none. */
+void ln_pass_precision(ln_draft *d);
+void ln_pass_round(ln_draft *d);
+void ln_pass_stow(ln_draft *d);
 void ln_pass_fuse_norm(ln_draft *d);
 void ln_pass_fuse_conv(ln_draft *d);
 void ln_pass_fuse_relu(ln_draft *d);

@@ -6,15 +6,16 @@
 
 typedef struct pass {
   const char *name;
-  void (*run)(ln_draft *d);
-
+  void (*run)(ln_draft *d); /* NULL: works on the plan (group.c) */
+  bool fixed;               /* part of what is computed, so there is no switch */
 } pass;
 
 static const pass passes[] = {
-    {"fuse_norm", ln_pass_fuse_norm}, {"fuse_conv", ln_pass_fuse_conv},
-    {"fuse_relu", ln_pass_fuse_relu}, {"fuse_pool", ln_pass_fuse_pool},
-    {"recompute", ln_pass_recompute}, {"layout", ln_pass_layout},
-    {"concat", ln_pass_concat}, {"group", NULL /* works on the plan: group.c */}};
+    {"precision", ln_pass_precision, true}, {"fuse_norm", ln_pass_fuse_norm, false},
+    {"fuse_conv", ln_pass_fuse_conv, false}, {"fuse_relu", ln_pass_fuse_relu, false},
+    {"fuse_pool", ln_pass_fuse_pool, false}, {"recompute", ln_pass_recompute, false},
+    {"round", ln_pass_round, true}, {"stow", ln_pass_stow, false},
+    {"layout", ln_pass_layout, false}, {"concat", ln_pass_concat, false}, {"group", NULL, false}};
 enum { PASSES = sizeof passes / sizeof *passes };
 
 /* Closes the holes that removed steps left. */
@@ -54,10 +55,10 @@ ln_code ln_passes_parse(const char *text, unsigned *off, ln_error *err) {
     size_t length = strcspn(text, ",");
     int found = -1;
     for (int i = 0; i < PASSES; i++)
-      if (*text == '-' && strlen(passes[i].name) == length - 1 && strncmp(passes[i].name, text + 1, length - 1) == 0) found = i;
+      if (*text == '-' && !passes[i].fixed && strlen(passes[i].name) == length - 1 && strncmp(passes[i].name, text + 1, length - 1) == 0) found = i;
     if (found < 0)
       return ln_fail(err, LN_EINVAL, "LUNETTE_PASSES: '%.*s' must be - and a pass: fuse_norm fuse_conv fuse_relu fuse_pool"
-                     " recompute layout concat group", (int)length, text);
+                     " recompute stow layout concat group", (int)length, text);
     *off |= 1u << found;
     text += length + (text[length] == ',');
   }

@@ -35,6 +35,7 @@ static bool again(ln_draft *d, int at) {
   int copy = ln_draft_new_slot(d, &d->slot[y].meta, LN_PLAIN);
   ln_draft_step *s = ln_draft_insert(d, use, norm, norm->op, norm->nin, 1);
   if (s == NULL) return false;
+  d->slot[copy].low = d->slot[y].low;
   for (int i = 0; i < s->nin; i++) s->in[i] = d->step[at]->in[i];
   s->out[0] = copy;
   use_instead(d, use + 1, y, copy);

@@ -86,7 +86,7 @@ local rows = {
   { "limit", "N", "count", "the first N pairs by name only" },
   { "seed", "N", "whole", "seed of weights and shuffles" },
   { "device", "NAME", "device", "cpu, cuda, reference or auto" },
-  { "precision", "NAME", "precision", "strict or f32; bf16 is not there yet" },
+  { "precision", "NAME", "precision", "strict, f32 (default) or bf16" },
   { "threads", "N", "count", "threads for kernels (default: all cores)" },
   { "workers", "N", "count", "threads that load images" },
   { "memory", "GB", "gigabytes", "soft limit on memory for tensors" },
