@@ -1,5 +1,6 @@
 /* conv_choice.c: the choice among the methods, with the measurements that it rests on. */
 #include "conv_choice.h"
+#include "conv_tiles.h"
 
 /* Measured on Zen 3 with AVX2 (oneDNN 2.6.3, OpenBLAS 0.3.21, one thread's CPU time, 256x256):
  *   64->1, 1x1            forward 2 ms, data 5, weights 2; PyTorch's oneDNN 2, 31, 2 with its page faults
@@ -23,5 +24,6 @@ static bool better_as_products(const ln_conv_geometry *g, ln_conv_dir dir, ln_is
 ln_conv_method ln_conv_choose(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
   bool plain = sides->src == LN_PLAIN && sides->dst == LN_PLAIN;
   if (plain) return better_as_products(g, dir, cpu->isa) ? LN_CONV_PRODUCTS : LN_CONV_DIRECT;
+  if (ln_tiles_can(cpu, g, sides)) return LN_CONV_TILES;
   return LN_CONV_DIRECT;
 }
