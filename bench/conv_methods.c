@@ -1,7 +1,7 @@
-/* conv.c: the methods of blocked convolutions beside each other: CPU time of one thread, best of several.
+/* conv_methods.c: the methods of blocked convolutions beside each other: CPU time of one thread, best of several.
  *
- *   make && cc -std=gnu11 -O2 -fopenmp -o build/bench_conv bench/conv.c $(find build/obj/nn -name '*.o') \
- *     -lopenblas -ldnnl -lpng -ljpeg -ljansson -lxlsxwriter -ldl -lm && OMP_NUM_THREADS=1 build/bench_conv
+ *   make && cc -std=gnu11 -O2 -fopenmp -o build/bench_methods bench/conv_methods.c $(find build/obj/nn -name '*.o') \
+ *     -lopenblas -ldnnl -lpng -ljpeg -ljansson -lxlsxwriter -ldl -lm && OMP_NUM_THREADS=1 build/bench_methods
  */
 #include <math.h>
 #include <stdio.h>
