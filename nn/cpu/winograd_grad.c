@@ -159,10 +159,10 @@ static void transform_group(const job *j, bool both) {
 }
 
 static ln_wino_product product_of(const job *j, int position, int64_t co, int64_t ci) {
-  const int64_t block = j->p.group * j->p.lanes;
-  return (ln_wino_product){.x = j->x + position * j->p.x_position + ci * j->p.group,
-                           .y = j->y + position * j->p.y_position + co * j->p.group,
-                           .tiles = j->tiles, .block = block, .add = j->tile0 > 0};
+  const plan *p = &j->p;
+  const float *x = j->x + position * p->x_position + ci * p->group, *y = j->y + position * p->y_position + co * p->group;
+  return (ln_wino_product){.x = x, .y = y, .next_x = x + p->x_position, .next_y = y + p->y_position,
+                           .tiles = j->tiles, .block = p->group * p->lanes, .add = j->tile0 > 0};
 }
 
 static void write_weights(const job *j, const ln_wino_sums *sums, int64_t row0, int64_t row1, int64_t co, int64_t ci) {
