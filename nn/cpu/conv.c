@@ -5,6 +5,7 @@
 #include "conv_choice.h"
 #include "conv_direct.h"
 #include "conv_products.h"
+#include "conv_tiles.h"
 
 typedef struct step {
   ln_conv_geometry g;
@@ -43,10 +44,13 @@ void ln_cpu_conv_layouts(ln_cpu *cpu, ln_call *call) {
 
 static size_t channel_bytes(const step *s, size_t each) { return ln_cpu_align((size_t)s->finish.channels * each); }
 
+/* The method has its say on the pieces in which the output is finished. */
 static void prepare_statistics(const ln_cpu *cpu, step *s, const ln_call *call) {
   if (s->dir == LN_CONV_BACKWARD_WEIGHTS) return;
   bool moments = ln_conv_has_moments(call->op), sums = ln_conv_has_sums(call->op);
   s->finish = ln_finish_of(cpu, &s->g, s->dir, call->out[0].layout, ln_conv_image(&call->out[0]));
+  int64_t piece = s->method == LN_CONV_TILES ? ln_tiles_piece(cpu, &s->g, s->dir) : 0;
+  if (piece > 0) ln_finish_cut(&s->finish, piece);
   s->statistics = ln_finish_workspace(&s->finish, moments, sums);
   if (moments) s->statistics += channel_bytes(s, sizeof(ln_moments));
   if (sums) s->statistics += channel_bytes(s, sizeof(double));
@@ -54,15 +58,21 @@ static void prepare_statistics(const ln_cpu *cpu, step *s, const ln_call *call) 
 
 static ln_code prepare_method(ln_cpu *cpu, step *s, ln_call *call) {
   s->method = ln_conv_choose(cpu, &s->g, s->dir, &s->sides);
-  if (s->method == LN_CONV_DIRECT) {
-    bool finish = call->op == LN_OP_conv_relu || s->statistics > 0;
-    ln_code code = ln_conv_direct_new(cpu, &s->g, s->dir, &s->sides, ln_conv_has_bias(call), finish, &s->direct, call->err);
-    if (code != LN_OK) return code;
-    if (s->direct.dnnl == NULL) s->method = LN_CONV_PRODUCTS;
+  if (s->method != LN_CONV_DIRECT) return LN_OK;
+  bool finish = call->op == LN_OP_conv_relu || ln_conv_has_moments(call->op) || ln_conv_has_sums(call->op);
+  ln_code code = ln_conv_direct_new(cpu, &s->g, s->dir, &s->sides, ln_conv_has_bias(call), finish, &s->direct, call->err);
+  if (s->direct.dnnl == NULL) s->method = LN_CONV_PRODUCTS;
+  return code;
+}
+
+static size_t method_workspace(const ln_cpu *cpu, const step *s, bool bias) {
+  bool weights = s->dir == LN_CONV_BACKWARD_WEIGHTS;
+  switch (s->method) {
+  case LN_CONV_DIRECT: return ln_conv_direct_workspace(&s->direct);
+  case LN_CONV_TILES:
+    return weights ? ln_tiles_grad_workspace(cpu, &s->g) : ln_tiles_workspace(cpu, &s->g, s->dir, bias);
+  default: return ln_conv_products_workspace(cpu, &s->g, s->dir, &s->sides);
   }
-  call->workspace_bytes += s->method == LN_CONV_DIRECT ? ln_conv_direct_workspace(&s->direct)
-                                                       : ln_conv_products_workspace(cpu, &s->g, s->dir, &s->sides);
-  return LN_OK;
 }
 
 static ln_code prepare(ln_cpu *cpu, ln_call *call) {
@@ -71,13 +81,14 @@ static ln_code prepare(ln_cpu *cpu, ln_call *call) {
   s->g = ln_conv_geometry_of(call);
   s->dir = ln_conv_direction_of(call->op);
   s->sides = ln_conv_sides_of(call);
-  prepare_statistics(cpu, s, call);
-  call->workspace_bytes = s->statistics;
-  ln_code code = ln_conv_is_empty(&s->g) ? LN_OK : prepare_method(cpu, s, call);
+  bool empty = ln_conv_is_empty(&s->g);
+  ln_code code = empty ? LN_OK : prepare_method(cpu, s, call);
   if (code != LN_OK) {
     ln_free(cpu->mem, s);
     return code;
   }
+  prepare_statistics(cpu, s, call);
+  call->workspace_bytes = s->statistics + (empty ? 0 : method_workspace(cpu, s, ln_conv_has_bias(call)));
   call->prepared = s;
   return LN_OK;
 }
@@ -104,20 +115,28 @@ static void clear(const ln_call *call) {
     memset((float *)y->data + n * y->image, 0, bytes / (size_t)y->meta.dim[0]);
 }
 
-/* Runs the method and finishes the output's images with f, less the bias where the method adds it. */
+/* Runs the method and finishes the output's images with f, whose bias is left to it where the method has none. */
 static int run_method(const ln_cpu *cpu, const step *s, const ln_call *call, ln_finish *f, void *workspace) {
   ln_conv_tensors t = ln_conv_tensors_of(call);
-  bool empty = ln_conv_is_empty(&s->g);
-  if (!empty && (s->method == LN_CONV_PRODUCTS || s->dir == LN_CONV_FORWARD)) f->e.bias = NULL;
-  bool finish = ln_finish_needed(&f->e);
-  if (!empty && s->method == LN_CONV_DIRECT)
-    return ln_conv_direct_run(cpu, &s->direct, &t, finish ? f : NULL, workspace);
-  if (empty)
-    clear(call);
-  else
+  bool adds_bias = s->method != LN_CONV_DIRECT || s->dir == LN_CONV_FORWARD;
+  if (adds_bias) f->e.bias = NULL;
+  const ln_finish *rest = ln_finish_needed(&f->e) ? f : NULL;
+  switch (s->method) {
+  case LN_CONV_DIRECT: return ln_conv_direct_run(cpu, &s->direct, &t, rest, workspace);
+  case LN_CONV_TILES:
+    if (s->dir == LN_CONV_BACKWARD_WEIGHTS) ln_tiles_grad_run(cpu, &s->g, &s->sides, &t, workspace);
+    else ln_tiles_run(cpu, &s->g, s->dir, &s->sides, &t, rest, workspace);
+    break;
+  case LN_CONV_PRODUCTS:
     ln_conv_products_run(cpu, &s->g, s->dir, &s->sides, &t, workspace);
-  if (finish) ln_finish_images(f, 0, f->n);
+    if (rest != NULL) ln_finish_images(rest, 0, rest->n);
+  }
   return 0;
+}
+
+static void run_empty(const ln_call *call, const ln_finish *f) {
+  clear(call);
+  if (ln_finish_needed(&f->e)) ln_finish_images(f, 0, f->n);
 }
 
 static ln_code run(ln_cpu *cpu, ln_call *call) {
@@ -127,7 +146,9 @@ static ln_code run(ln_cpu *cpu, ln_call *call) {
   size_t channels = channel_bytes(s, e.moments != NULL ? sizeof *e.moments : e.sums != NULL ? sizeof *e.sums : 0);
   ln_finish f = s->finish;
   ln_finish_bind(&f, &e, call->out[0].data, workspace + channels);
-  int status = run_method(cpu, s, call, &f, workspace + s->statistics);
+  int status = 0;
+  if (ln_conv_is_empty(&s->g)) run_empty(call, &f);
+  else status = run_method(cpu, s, call, &f, workspace + s->statistics);
   if (status != 0) return ln_dnnl_fail(status, "running a convolution", call->err);
   ln_finish_merge(&f);
   ln_conv_store_statistics(call, &e);

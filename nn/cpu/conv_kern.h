@@ -19,12 +19,44 @@ typedef struct ln_finish_run {
   double *sums;
 } ln_finish_run;
 
+/* Products of a few pixels with panels of one or two vectors of weights: for every pixel r, and vector v of a panel,
+ *   out[r][place[v] .. + lanes) = bias[v] + sum over blocks b and i < inner of in[r][offset[b] + i] weights[b inner + i][v]
+ * where a vector of weights or bias is `lanes` floats; the next panel's place, bias and weights lie behind.
+ * inner is lanes where in[] is blocked, 1 where it is plain. */
+enum { LN_PRODUCT_PIXELS = 12 }; /* most that any instruction set takes; `pixels` says how many this one does */
+typedef struct ln_product {
+  const float *in[LN_PRODUCT_PIXELS];
+  float *out[LN_PRODUCT_PIXELS];
+  const int64_t *offset, *place;
+  int64_t blocks, panels;
+  const float *weights, *bias; /* bias or NULL */
+} ln_product;
+typedef void ln_product_fn(const ln_product *p);
+
+/* Outer products summed over rows of positions: sum[i][v] += scalar(p, i) vector v(p). A position's scalars are
+ * scalar[at[i]], `scalar_step` floats further for the next position; its vectors lie side by side. Sums start from
+ * what they are and stay in registers, so callers keep rows * width to a few hundred. */
+enum { LN_OUTER_SCALARS = 8 };
+typedef struct ln_outer {
+  const float *scalar, *vector[2];
+  const int64_t *at;
+  int64_t rows, width, scalar_row, scalar_step, vector_row; /* floats from a row to the next */
+  float *sum; /* [scalars][vectors][lanes] */
+} ln_outer;
+typedef void ln_outer_fn(const ln_outer *o);
+
 typedef struct ln_conv_kerns {
   void (*finish)(const ln_finish_run *r);
+  int pixels;
+  ln_product_fn *const (*product)[2][LN_PRODUCT_PIXELS + 1]; /* [inner is 1][vectors - 1][pixels] */
+  ln_outer_fn *const (*outer)[LN_OUTER_SCALARS + 1];        /* [vectors - 1][scalars] */
 } ln_conv_kerns;
 
 #ifdef LN_ISA
 extern const ln_conv_kerns KERN(conv);
+extern ln_product_fn *const KERN(products)[2][2][LN_PRODUCT_PIXELS + 1];
+extern ln_outer_fn *const KERN(outers)[2][LN_OUTER_SCALARS + 1];
+#define LN_PIXELS (LN_LANES == 16 ? 12 : 6) /* times two vectors of sums, and what they need, fill the registers */
 #endif
 
 #endif

@@ -88,4 +88,4 @@ static void finish(const ln_finish_run *r) {
   }
 }
 
-const ln_conv_kerns KERN(conv) = {.finish = finish};
+const ln_conv_kerns KERN(conv) = {.finish = finish, .pixels = LN_PIXELS, .product = KERN(products), .outer = KERN(outers)};

@@ -126,21 +126,39 @@ static inline __attribute__((always_inline)) void register_tile(int rows, int wi
     }
 }
 
-static inline __attribute__((always_inline)) void panel(int rows, int width, const ln_wino_grad_product *p, const float *x,
-                                                        float *sums) {
-  for (int64_t r = 0; r < p->rows; r += rows)
-    register_tile(rows, width, x, p->y + r / L * p->block + r % L, p->tiles, p->block, sums + r * width * L, p->add);
+/* The next position's operands come from L3: each register tile asks for some lines of them. */
+typedef struct ahead {
+  const char *x, *y;
+  int64_t x_lines, y_lines; /* of a register tile */
+} ahead;
+
+enum { LINE = 64 };
+
+static inline __attribute__((always_inline)) void fetch(ahead *a) {
+  for (int64_t i = 0; i < a->x_lines; i++, a->x += LINE) __builtin_prefetch(a->x, 0, 2);
+  for (int64_t i = 0; i < a->y_lines; i++, a->y += LINE) __builtin_prefetch(a->y, 0, 2);
 }
 
-static void product(const ln_wino_grad_product *p, const ln_wino_sums *sums, int position) {
+static inline __attribute__((always_inline)) void panel(int rows, int width, const ln_wino_product *p, const float *x,
+                                                        float *sums, ahead *a) {
+  for (int64_t r = 0; r < p->rows; r += rows) {
+    fetch(a);
+    register_tile(rows, width, x, p->y + r / L * p->block + r % L, p->tiles, p->block, sums + r * width * L, p->add);
+  }
+}
+
+static void product(const ln_wino_product *p, const ln_wino_sums *sums, int position) {
   float *to = sums->data + position * sums->position;
+  const int64_t calls = (sums->blocks + WIDE - 1) / WIDE * (p->rows / ROWS), block_bytes = p->block * (int64_t)sizeof(float);
+  ahead a = {(const char *)p->next_x, (const char *)p->next_y, sums->blocks * block_bytes / LINE / calls + 1,
+             p->rows / L * block_bytes / LINE / calls + 1};
   for (int64_t b = 0, width; b < sums->blocks; b += width) {
     width = panel_width(sums->blocks - b);
     const float *x = p->x + b * p->block;
     float *at = to + (b * sums->rows + p->row0 * width) * L;
-    if (width == 3) panel(ROWS, 3, p, x, at);
-    else if (width == 2) panel(ROWS, 2, p, x, at);
-    else panel(8, 1, p, x, at);
+    if (width == 3) panel(ROWS, 3, p, x, at, &a);
+    else if (width == 2) panel(ROWS, 2, p, x, at, &a);
+    else panel(8, 1, p, x, at, &a);
   }
 }
 
@@ -154,19 +172,50 @@ static inline __attribute__((always_inline)) void weight_taps(const vf m[6], vf 
   w[2] = (sum - (m[1] + m[2])) * (1.0f / 6) + m[5];
 }
 
+typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));
+typedef int32_t i8 __attribute__((vector_size(32)));
+#define PICK(a, b, ...) __builtin_shuffle(a, b, (i8){__VA_ARGS__})
+
+static inline __attribute__((always_inline)) void transpose(v8 m[8]) {
+  v8 one[8], two[8];
+  for (int i = 0; i < 8; i += 2) {
+    one[i] = PICK(m[i], m[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+    one[i + 1] = PICK(m[i], m[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+  }
+  for (int i = 0; i < 8; i += 4)
+    for (int j = 0; j < 2; j++) {
+      two[i + 2 * j] = PICK(one[i + j], one[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+      two[i + 2 * j + 1] = PICK(one[i + j], one[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+  for (int i = 0; i < 4; i++) {
+    m[i] = PICK(two[i], two[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+    m[i + 4] = PICK(two[i], two[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+}
+
+/* Eight channels' taps, [9][L] in memory, go to their 9 places each. */
+static inline __attribute__((always_inline)) void scatter(const float *taps, float *weights, int64_t channel_step) {
+  v8 m[8];
+  for (int i = 0; i < 8; i++) m[i] = *(const v8 *)(taps + i * L);
+  transpose(m);
+  for (int c = 0; c < 8; c++) {
+    *(v8 *)(weights + c * channel_step) = m[c];
+    weights[c * channel_step + 8] = taps[8 * L + c];
+  }
+}
+
 static inline void output_block(const float *sums, int64_t position, float *weights, int64_t channel_step) {
-  vf half[3][SIDE], w[3][3];
+  vf half[3][SIDE], w[9];
   for (int j = 0; j < SIDE; j++) {
     vf m[SIDE], t[3];
     for (int i = 0; i < SIDE; i++) m[i] = vf_load(sums + (i * SIDE + j) * position);
     weight_taps(m, t);
     for (int i = 0; i < 3; i++) half[i][j] = t[i];
   }
-  for (int i = 0; i < 3; i++) weight_taps(half[i], w[i]);
-  float taps[9][L] __attribute__((aligned(64)));
-  for (int i = 0; i < 9; i++) vf_store(taps[i], w[i / 3][i % 3]);
-  for (int c = 0; c < L; c++)
-    for (int i = 0; i < 9; i++) weights[c * channel_step + i] = taps[i][c];
+  for (int i = 0; i < 3; i++) weight_taps(half[i], &w[3 * i]);
+  float taps[9 * L] __attribute__((aligned(64)));
+  for (int i = 0; i < 9; i++) vf_store(taps + i * L, w[i]);
+  for (int c = 0; c < L; c += 8) scatter(taps + c, weights + c * channel_step, channel_step);
 }
 
 static void output(const ln_wino_sums *sums, int64_t row0, int64_t row1, float *weights, int64_t row_step,

@@ -32,6 +32,7 @@ typedef struct ln_wino_sums {
 /* One position: sums[row][channel] (+)= the sum over tiles of y[tile][row] * x[tile][channel]. */
 typedef struct ln_wino_grad_product {
   const float *x, *y;      /* the first block of either; y's is that of row row0 */
+  const float *next_x, *next_y; /* those of the product that will follow, to be fetched meanwhile */
   int64_t tiles, block;    /* of both */
   int64_t row0, rows;      /* which of the sums' rows; multiples of the lanes */
   bool add;                /* to what the sums hold */
