@@ -30,6 +30,7 @@ static inline int64_t ln_wino_at(const ln_wino_tile *tiles, int64_t t, int64_t v
 /* One channel block of the input at one depth tap. */
 typedef struct ln_wino_source {
   const float *src;      /* plus a tile's src: its patch */
+  int64_t next;          /* elements to the channel block that will be wanted next */
   int64_t width;         /* vectors from row to row */
   int32_t tap, depth;    /* planes depth + tap outside [0, depth) count as zeros */
 } ln_wino_source;
@@ -37,6 +38,7 @@ typedef struct ln_wino_source {
 /* One channel block of the output and what follows (ln_epilogue, at this block's channels). */
 typedef struct ln_wino_target {
   float *dst;            /* plus a tile's dst: its corner */
+  int64_t next;          /* elements to the channel block that will be wanted next, of the mask too */
   int64_t width;         /* vectors from row to row, of the mask too */
   const float *bias, *mask;
   bool relu;

@@ -230,7 +230,7 @@ static int64_t set_tiles(const run *r, int64_t group, ln_wino_tile *tiles) {
 static void make_input(const run *r, const ln_wino_tile *tiles, int64_t count, int64_t k, float *v) {
   const plan *p = &r->p;
   const int64_t tap = k / p->from, block = k % p->from, b = k / p->k_block, plane = p->in[1] * p->in[2] * p->lanes;
-  const ln_wino_source s = {.src = r->in + (block * p->in[0] + tap) * plane, .width = p->in[2], .tap = (int32_t)tap,
+  const ln_wino_source s = {.src = r->in + (block * p->in[0] + tap) * plane, .next = p->in[0] * plane, .width = p->in[2], .tap = (int32_t)tap,
                             .depth = (int32_t)p->in[0]};
   p->form->input(&s, tiles, count, v + b * p->positions * v_step(p), least(p->k - b * p->k_block, p->k_block),
                  k % p->k_block, v_step(p) / p->lanes);
@@ -259,7 +259,7 @@ static void make_output(const run *r, const ln_wino_tile *tiles, int64_t count, 
   const int64_t volume = ln_conv_volume(p->out) * L;
   for (int64_t j = 0; j < tos; j++) {
     const int64_t to = to0 + j, channel = (part * p->to + to) * L;
-    const ln_wino_target o = {.dst = r->out + to * volume, .width = p->out[2], .relu = e->relu,
+    const ln_wino_target o = {.dst = r->out + to * volume, .next = volume, .width = p->out[2], .relu = e->relu,
                               .bias = e->bias != NULL ? e->bias + to * L : NULL,
                               .mask = e->mask != NULL ? e->mask + to * volume : NULL,
                               .moments = r->moments != NULL ? r->moments + channel : NULL,
