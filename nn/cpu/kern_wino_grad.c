@@ -3,18 +3,22 @@
  *     dW = G^T [ sum over tiles (B^T x B) .* (A dy A^T) ] G
  *
  * x is a tile's 6x6 input patch, dy its 4x4 gradients; G, B and A are those of the forward algorithm
- * (points 0, +-1, +-2, infinity). A vector holds the lanes of one channel block.
+ * with the points 0, +-sqrt(1/2), +-sqrt(2), infinity. They cost as much as the usual 0, +-1, +-2, infinity but treat
+ * the three taps alike, which halves the rounding errors. A vector holds the lanes of one channel block.
  */
 #include "kern.h"
 #include "winograd_grad.h"
 
 #define L LN_LANES
+#define SMALL 0.70710678118654752f /* the points */
+#define LARGE 1.41421356237309505f
 
 enum {
   SIDE = LN_WINO_TILE + 2,
   COLUMNS = LN_WINO_TILE * LN_WINO_STRIP + 2,
   ROWS = LN_LANES == 16 ? 8 : 4, /* of a register tile, with up to 3 vectors: 12 or 24 sums */
-  WIDE = 3
+  WIDE = 3,
+  LONGEST = 64 /* tiles summed one after another: sums of sums have smaller rounding errors than one long sum */
 };
 
 /* -- transforms of tiles: vertically into a strip of SIDE rows, then horizontally */
@@ -23,25 +27,25 @@ static const float zeros[COLUMNS * LN_LANES];
 
 /* B^T d. */
 static inline __attribute__((always_inline)) void input_points(const vf d[6], vf t[6]) {
-  vf even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1];
-  t[1] = even + odd;
-  t[2] = even - odd;
-  even = d[4] - d[2], odd = d[3] - d[1];
-  t[3] = even + 2 * odd;
-  t[4] = even - 2 * odd;
-  t[0] = 4 * d[0] + (d[4] - 5 * d[2]);
-  t[5] = 4 * d[1] + (d[5] - 5 * d[3]);
+  vf even = d[4] - 2 * d[2], odd = d[3] - 2 * d[1];
+  t[1] = even + SMALL * odd;
+  t[2] = even - SMALL * odd;
+  even = d[4] - 0.5f * d[2], odd = d[3] - 0.5f * d[1];
+  t[3] = even + LARGE * odd;
+  t[4] = even - LARGE * odd;
+  t[0] = d[0] + d[4] - 2.5f * d[2];
+  t[5] = d[1] + d[5] - 2.5f * d[3];
 }
 
 /* A d. */
 static inline __attribute__((always_inline)) void gradient_points(const vf d[4], vf t[6]) {
-  vf even = d[0] + d[2], odd = d[1] + d[3];
+  vf even = d[0] + 0.5f * d[2], odd = d[1] + 0.5f * d[3];
   t[0] = d[0];
-  t[1] = even + odd;
-  t[2] = even - odd;
-  even = d[0] + 4 * d[2], odd = d[1] + 4 * d[3];
-  t[3] = even + 2 * odd;
-  t[4] = even - 2 * odd;
+  t[1] = even + SMALL * odd;
+  t[2] = even - SMALL * odd;
+  even = d[0] + 2 * d[2], odd = d[1] + 2 * d[3];
+  t[3] = even + LARGE * odd;
+  t[4] = even - LARGE * odd;
   t[5] = d[3];
 }
 
@@ -103,8 +107,7 @@ static inline int64_t panel_width(int64_t left) {
   return left < WIDE ? left : WIDE;
 }
 
-/* rows x width vectors, in registers over all tiles. Sums of a group of tiles are added to the sums of
- * earlier groups as a whole, which also keeps rounding errors small. */
+/* rows x width vectors, in registers over all tiles. */
 static inline __attribute__((always_inline)) void register_tile(int rows, int width, const float *x, const float *y,
                                                                 int64_t tiles, int64_t block, float *sums, bool add) {
   vf s[16][WIDE];
@@ -141,9 +144,14 @@ static inline __attribute__((always_inline)) void fetch(ahead *a) {
 
 static inline __attribute__((always_inline)) void panel(int rows, int width, const ln_wino_product *p, const float *x,
                                                         float *sums, ahead *a) {
+  const int64_t runs = (p->tiles + LONGEST - 1) / LONGEST, run = runs > 1 ? (p->tiles + runs - 1) / runs : p->tiles;
   for (int64_t r = 0; r < p->rows; r += rows) {
+    const float *y = p->y + r / L * p->block + r % L;
+    float *at = sums + r * width * L;
     fetch(a);
-    register_tile(rows, width, x, p->y + r / L * p->block + r % L, p->tiles, p->block, sums + r * width * L, p->add);
+    register_tile(rows, width, x, y, run, p->block, at, p->add);
+    for (int64_t k = run; k < p->tiles; k += run)
+      register_tile(rows, width, x + k * L, y + k * L, p->tiles - k < run ? p->tiles - k : run, p->block, at, true);
   }
 }
 
@@ -166,10 +174,10 @@ static void product(const ln_wino_product *p, const ln_wino_sums *sums, int posi
 
 /* G^T m. */
 static inline __attribute__((always_inline)) void weight_taps(const vf m[6], vf w[3]) {
-  const vf sum = m[3] + m[4], difference = m[3] - m[4];
-  w[0] = m[0] * 0.25f - (m[1] + m[2]) * (1.0f / 6) + sum * (1.0f / 24);
-  w[1] = (m[2] - m[1]) * (1.0f / 6) + difference * (1.0f / 12);
-  w[2] = (sum - (m[1] + m[2])) * (1.0f / 6) + m[5];
+  const vf small = m[1] + m[2], large = m[3] + m[4];
+  w[0] = m[0] - small * (2.0f / 3) + large * (1.0f / 6);
+  w[1] = (m[3] - m[4]) * (LARGE / 6) - (m[1] - m[2]) * (LARGE / 3);
+  w[2] = m[5] + (large - small) * (1.0f / 3);
 }
 
 typedef float v8 __attribute__((vector_size(32), aligned(4), may_alias));

@@ -21,7 +21,7 @@ size_t ln_wino_kept_bytes(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_
 void ln_wino_run(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_tensors *t,
                  const ln_conv_images *images, const ln_epilogue *epilogue, float *kept, bool fresh, void *workspace);
 
-/* Backward-weights: winograd_grad.c, kern_wino_grad.c. Writes t->weights, plain [co,ci,kernel]. */
+/* Backward-weights: winograd_grad.c, kern_wino_grad.c (with points of its own). Writes t->weights, plain [co,ci,kernel]. */
 bool ln_wino_grad_can(const ln_cpu *cpu, const ln_conv_geometry *g);
 size_t ln_wino_grad_workspace(const ln_cpu *cpu, const ln_conv_geometry *g);
 void ln_wino_grad_run(const ln_cpu *cpu, const ln_conv_geometry *g, const ln_conv_tensors *t,
