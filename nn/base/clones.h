@@ -1,6 +1,8 @@
 /* clones.h: LN_CLONES in front of a function compiles it for AVX2 as well, and the dynamic
- * linker takes what the processor has. For integer loops outside nn/cpu, whose bits do not
- * depend on it (nn/cpu has its own dispatch, by file). Needs glibc's indirect functions.
+ * linker takes what the processor has. For loops outside nn/cpu whose bits cannot depend on
+ * it: integers, or one f32 operation each (nn/cpu has its own dispatch, by file). Plain loops
+ * only: gcc splits its vector types before it makes the clones. Needs glibc's indirect
+ * functions.
  */
 #ifndef LN_BASE_CLONES_H
 #define LN_BASE_CLONES_H

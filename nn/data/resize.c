@@ -130,8 +130,8 @@ INLINE void copy(void *to, const void *from, int64_t bytes) {
 
 /* Up to LANES rows become columns of LANES bytes each, and back. */
 INLINE void into_columns(const uint8_t *in, int64_t rows, int64_t width, uint8_t *columns) {
+  octets m[LANES] = {0}; /* what lies outside may be anything, but written once */
   for (int64_t x = 0; x < width; x += LANES, columns += LANES * LANES) {
-    octets m[LANES] = {0};
     for (int64_t i = 0; i < rows; i++) copy(&m[i], in + i * width + x, width - x);
     transpose(m);
     memcpy(columns, m, sizeof m);
