@@ -2,7 +2,7 @@
  * linker takes what the processor has. For loops outside nn/cpu whose bits cannot depend on
  * it: integers, or one f32 operation each (nn/cpu has its own dispatch, by file). Plain loops
  * only: gcc splits its vector types before it makes the clones. Needs glibc's indirect
- * functions.
+ * functions. LUNETTE_ISA has no say here, as in the image libraries.
  */
 #ifndef LN_BASE_CLONES_H
 #define LN_BASE_CLONES_H
