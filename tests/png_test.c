@@ -147,7 +147,7 @@ static void make(text *t, const kind *k) {
   if (k->words) put_chunk(t, "tEXt", "Title\0what", 10);
   put_data(t, k);
   if (k->words) put_chunk(t, "tIME", "\x07\xe6\1\1\1\1\1", 7);
-  put_chunk(t, "IEND", NULL, 0);
+  put_chunk(t, "IEND", "", 0);
 }
 
 static bool is_plain(const kind *k) { return k->depth == 8 && !k->interlace && !k->transparent; }

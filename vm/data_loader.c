@@ -155,6 +155,15 @@ static int loader_samples(lua_State *L) {
   return 1;
 }
 
+/* batches, waits, seconds of all epochs so far. */
+static int loader_stats(lua_State *L) {
+  ln_loader_stats stats = ln_loader_get_stats(check_loader(L, 1)->loader);
+  lua_pushnumber(L, (double)stats.batches);
+  lua_pushnumber(L, (double)stats.waits);
+  lua_pushnumber(L, stats.seconds);
+  return 3;
+}
+
 static int loader_gc(lua_State *L) {
   vm_loader *box = lua_touserdata(L, 1);
   ln_loader_close(box->loader);
@@ -165,7 +174,7 @@ static int loader_gc(lua_State *L) {
 void vm_open_loader(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"start", loader_start}, {"next", loader_next},       {"stop", loader_stop}, {"stems", loader_stems},
-      {"batches", loader_batches}, {"samples", loader_samples},
+      {"batches", loader_batches}, {"samples", loader_samples}, {"stats", loader_stats},
       {"warning", loader_warning}, {NULL, NULL}};
   vm_data_class(L, VM_LOADER, methods, loader_gc, NULL);
   lua_pushcfunction(L, new_loader);

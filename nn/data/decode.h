@@ -32,8 +32,7 @@ static inline uint8_t ln_luma(unsigned r, unsigned g, unsigned b) {
   return (uint8_t)((r * 19595u + g * 38470u + b * 7471u + 0x8000u) >> 16);
 }
 
-static inline void ln_luma_row(const uint8_t *rgb, int64_t width, uint8_t *grey) {
-  for (int64_t x = 0; x < width; x++) grey[x] = ln_luma(rgb[3 * x], rgb[3 * x + 1], rgb[3 * x + 2]);
-}
+/* Of a row of RGB (step 3), or of RGB and something (step 4). */
+void ln_luma_row(const uint8_t *restrict pixel, int step, int64_t width, uint8_t *restrict grey);
 
 #endif

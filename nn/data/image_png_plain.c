@@ -87,7 +87,7 @@ static bool read_header(plain *p) {
 
 static bool read_palette(plain *p, const chunk *c) {
   if (p->color != PALETTE || p->palette || c->bytes == 0 || c->bytes % 3 != 0 || c->bytes > 3 * 256) return false;
-  ln_luma_row(c->body, (int64_t)(c->bytes / 3), p->level);
+  ln_luma_row(c->body, 3, (int64_t)(c->bytes / 3), p->level);
   return p->palette = true;
 }
 
@@ -136,15 +136,13 @@ static bool inflate(plain *p, uint8_t *out, size_t bytes) {
 static void grey_row(const plain *p, const uint8_t *row, uint8_t *grey) {
   switch (p->color) {
   case GREY: memcpy(grey, row, (size_t)p->width); return;
-  case RGB: ln_luma_row(row, p->width, grey); return;
+  case RGB:
+  case RGBA: ln_luma_row(row, p->pixel, p->width, grey); return;
   case PALETTE:
     for (int64_t x = 0; x < p->width; x++) grey[x] = p->level[row[x]];
     return;
   case GREY_ALPHA:
     for (int64_t x = 0; x < p->width; x++) grey[x] = row[2 * x];
-    return;
-  case RGBA:
-    for (int64_t x = 0; x < p->width; x++) grey[x] = ln_luma(row[4 * x], row[4 * x + 1], row[4 * x + 2]);
   }
 }
 
