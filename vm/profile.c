@@ -137,6 +137,40 @@ static int profile_event(lua_State *L) {
   return 4;
 }
 
+static void set_pair(lua_State *L, const char *key, const double value[2]) {
+  lua_createtable(L, 0, 2);
+  set_number(L, "one", value[0]);
+  set_number(L, "all", value[1]);
+  lua_setfield(L, -2, key);
+}
+
+/* peaks(seconds): { isa=, threads=, f32={one=, all=}, read=, copy=, touch=, touch_huge= } of the session's
+ * device, FLOP and bytes a second; only isa and threads for 0 seconds; nil, message, code for a device
+ * without such figures */
+static int peaks(lua_State *L) {
+  ln_ctx *ctx = vm_ctx(L);
+  double seconds = luaL_checknumber(L, 1);
+  ln_device d = ctx->options.device;
+  ln_peaks p;
+  ln_error err;
+  if (ln_device_open(ctx, d) != LN_OK) return vm_fail_or_raise(L, NULL);
+  if (ctx->backend[d]->measure == NULL) {
+    ln_fail(&err, LN_ENODEV, "the %s device has no peaks to measure", ln_device_name(d));
+    return vm_fail(L, &err);
+  }
+  if (ctx->backend[d]->measure(ctx->self[d], seconds, &p, &err) != LN_OK) return vm_raise(L, &err);
+  lua_createtable(L, 0, 7);
+  set_text(L, "isa", p.isa);
+  set_number(L, "threads", p.threads);
+  if (seconds <= 0) return 1;
+  set_pair(L, "f32", p.f32);
+  set_pair(L, "read", p.read);
+  set_pair(L, "copy", p.copy);
+  set_pair(L, "touch", p.touch);
+  set_pair(L, "touch_huge", p.touch_huge);
+  return 1;
+}
+
 int luaopen_lunette_profile_c(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"stop", profile_stop}, {"result", profile_result}, {"event", profile_event}, {"__gc", profile_free}, {NULL, NULL}};
@@ -147,5 +181,7 @@ int luaopen_lunette_profile_c(lua_State *L) {
   lua_newtable(L);
   lua_pushcfunction(L, profile_start);
   lua_setfield(L, -2, "start");
+  lua_pushcfunction(L, peaks);
+  lua_setfield(L, -2, "peaks");
   return 1;
 }

@@ -17,7 +17,7 @@ static const char *core_type(ln_isa isa) {
   if (isa == LN_ISA_AVX512 && !__builtin_cpu_supports("avx512f")) isa = LN_ISA_AVX2;
 #endif
   if (isa == LN_ISA_GENERIC) return "Prescott";
-  if (isa == LN_ISA_AVX2) return "Haswell";
+  if (isa == LN_ISA_AVX2 || !__builtin_cpu_supports("avx512f")) return "Haswell"; /* a WIDE build may have no AVX-512 */
   return __builtin_cpu_supports("avx512bf16") ? "Cooperlake" : "SkylakeX";
 #else
   (void)isa;

@@ -142,7 +142,7 @@ static inline __attribute__((always_inline)) void fetch(ahead *a) {
   for (int64_t i = 0; i < a->y_lines; i++, a->y += LINE) __builtin_prefetch(a->y, 0, 2);
 }
 
-static inline __attribute__((always_inline)) void panel(int rows, int width, const ln_wino_product *p, const float *x,
+static inline __attribute__((always_inline)) void panel(int rows, int width, const ln_wino_grad_product *p, const float *x,
                                                         float *sums, ahead *a) {
   const int64_t runs = (p->tiles + LONGEST - 1) / LONGEST, run = runs > 1 ? (p->tiles + runs - 1) / runs : p->tiles;
   for (int64_t r = 0; r < p->rows; r += rows) {
@@ -155,7 +155,7 @@ static inline __attribute__((always_inline)) void panel(int rows, int width, con
   }
 }
 
-static void product(const ln_wino_product *p, const ln_wino_sums *sums, int position) {
+static void product(const ln_wino_grad_product *p, const ln_wino_sums *sums, int position) {
   float *to = sums->data + position * sums->position;
   const int64_t calls = (sums->blocks + WIDE - 1) / WIDE * (p->rows / ROWS), block_bytes = p->block * (int64_t)sizeof(float);
   ahead a = {(const char *)p->next_x, (const char *)p->next_y, sums->blocks * block_bytes / LINE / calls + 1,

@@ -45,8 +45,10 @@ ln_code ln_dnnl_fail(int status, const char *doing, ln_error *err) {
 
 /* The cap holds for the process and can be set once, before anything else is called. */
 static dnnl_status_t cap_isa(ln_isa isa) {
-  if (isa == LN_ISA_AVX512) return dnnl_success;
-  dnnl_cpu_isa_t wanted = isa == LN_ISA_AVX2 ? dnnl_cpu_isa_avx2 : dnnl_cpu_isa_sse41;
+  if (isa == LN_ISA_AMX) return dnnl_success;
+  dnnl_cpu_isa_t wanted = isa == LN_ISA_AVX512 ? dnnl_cpu_isa_avx512_core_bf16
+                          : isa == LN_ISA_AVX2 ? dnnl_cpu_isa_avx2
+                                               : dnnl_cpu_isa_sse41;
   dnnl_status_t status = dnnl_set_max_cpu_isa(wanted);
   bool beyond = ((unsigned)dnnl_get_effective_cpu_isa() & ~(unsigned)wanted) != 0;
   return beyond ? status : dnnl_success;
@@ -77,9 +79,17 @@ void ln_dnnl_close(ln_dnnl *d) {
   ln_free(d->mem, d);
 }
 
+/* The instruction set that oneDNN uses at most. */
+static const char *level(void) {
+  const unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
+  if ((~isa & (unsigned)dnnl_cpu_isa_avx512_core_amx) == 0) return "AMX";
+  if ((~isa & (unsigned)dnnl_cpu_isa_avx512_core) == 0) return "AVX-512";
+  return (~isa & (unsigned)dnnl_cpu_isa_avx2) == 0 ? "AVX2" : "SSE4.1";
+}
+
 void ln_dnnl_describe(char *text, size_t size) {
   const dnnl_version_t *v = dnnl_version();
-  snprintf(text, size, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
+  snprintf(text, size, "oneDNN %d.%d.%d (%s)", v->major, v->minor, v->patch, level());
 }
 
 /* -- making */

@@ -158,10 +158,10 @@ static void transform_group(const job *j, bool both) {
   }
 }
 
-static ln_wino_product product_of(const job *j, int position, int64_t co, int64_t ci) {
+static ln_wino_grad_product product_of(const job *j, int position, int64_t co, int64_t ci) {
   const plan *p = &j->p;
   const float *x = j->x + position * p->x_position + ci * p->group, *y = j->y + position * p->y_position + co * p->group;
-  return (ln_wino_product){.x = x, .y = y, .next_x = x + p->x_position, .next_y = y + p->y_position,
+  return (ln_wino_grad_product){.x = x, .y = y, .next_x = x + p->x_position, .next_y = y + p->y_position,
                            .tiles = j->tiles, .block = p->group * p->lanes, .add = j->tile0 > 0};
 }
 
@@ -180,7 +180,7 @@ static void finish_chunks(const job *j) {
     const ln_wino_sums sums = {scratch, j->p.sums_position, at_most(CHUNK_ROWS, j->co - co),
                                at_most(CHUNK_COLUMNS, j->ci - ci) / j->p.lanes};
     for (int position = 0; position < LN_WINO_POSITIONS; position++) {
-      ln_wino_product product = product_of(j, position, co, ci);
+      ln_wino_grad_product product = product_of(j, position, co, ci);
       product.rows = sums.rows;
       j->kern->product(&product, &sums, position);
     }
@@ -199,7 +199,7 @@ static void add_group(const job *j) {
 #pragma omp for schedule(static)
   for (int64_t i = 0; i < LN_WINO_POSITIONS * parts; i++) {
     const int64_t row0 = i % parts * CHUNK_ROWS;
-    ln_wino_product product = product_of(j, (int)(i / parts), row0, 0);
+    ln_wino_grad_product product = product_of(j, (int)(i / parts), row0, 0);
     product.row0 = row0;
     product.rows = at_most(CHUNK_ROWS, j->co - row0);
     j->kern->product(&product, &sums, (int)(i / parts));

@@ -3,7 +3,9 @@
 #include "plan.h"
 
 static ln_code compute(ln_ctx *ctx) {
+  ln_activity around = ln_enter(ctx, LN_BUILDING);
   ln_code code = ln_device_open(ctx, ctx->options.device);
+  ln_leave(ctx, around);
   if (code != LN_OK) return code;
   ln_work work;
   code = ln_work_open(ctx, &work);
