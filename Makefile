@@ -55,7 +55,7 @@ endif
 # -- Flags ---------------------------------------------------------------------------
 
 # Never -Ofast or -ffast-math: they break NaN tests and the bits of every sum.
-# No contraction either, but in nn/cpu/kern_*.c: a*b+c gives the same bits with and without FMA.
+# No contraction either, but in most of nn/cpu/kern_*.c: a*b+c gives the same bits with and without FMA.
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wold-style-definition -Werror
 STANDARD := -std=gnu11 -O3 -ffp-contract=off -fopenmp -g
 LINK     := -fopenmp -Wl,-z,relro,-z,now
@@ -119,7 +119,9 @@ endif
 $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	$(compile)
 
+# Without contraction in kern_layer*.c: memory is their limit, and their bits are those of the plain kernels.
 $(BUILD)/obj/nn/cpu/kern_%.o: FLAGS += -ffp-contract=fast -Wno-psabi
+$(BUILD)/obj/nn/cpu/kern_layer%.o: FLAGS += -ffp-contract=off
 define span_rule
 $(BUILD)/obj/%.$(1).o: FLAGS += -DLN_ISA=$(1) -DLN_LANES=$(isa_lanes_$(1)) -fno-math-errno -fno-trapping-math $(isa_flags_$(1))
 $(BUILD)/obj/%.$(1).o: %.c $(BUILD)/flags

@@ -1,16 +1,20 @@
 /* avg_pool.c: avg_pool and its gradient in 1 to 3 spatial dims. Rows of outputs are worked on
- * as a whole, one window element after the other.
+ * as a whole, one window element after the other. A sum is multiplied by the reciprocal of its count.
  */
-#include "pool.h"
-#include "iter.h"
+#include "layer_kern.h"
+#include "planes.h"
+#include "workspace.h"
 
+#include <omp.h>
 #include <string.h>
 
 typedef struct avg_job {
+  const ln_pool_kerns *kerns; /* blocked; NULL: plain */
   ln_window w;
   bool include_pad, backward;
-  const float *from; /* x, or gy */
-  float *to;         /* y, or gx */
+  ln_images from, to;         /* x and y, or gy and gx */
+  int64_t planes, lanes;      /* planes of an image */
+  float *counts;              /* an output row a thread: 1 / count of each */
 } avg_job;
 
 /* How many elements the mean of output o is over in dim d: torch counts padding, but not
@@ -24,10 +28,8 @@ static int64_t count_of(const avg_job *j, int d, int64_t o) {
   return end - begin;
 }
 
-/* One window element of a whole output row: y[o] += x[o * stride + k - padding], or back,
- * where out is gy[o] / count. */
-static void tap_row(const avg_job *j, int64_t k, int64_t outer_count, const float *in, float *out, float *gx,
-                    const float *gy) {
+/* One window element of a whole output row: y[o] += x[o * stride + k - padding], or back, from gy[o] / count. */
+static void tap_row(const avg_job *j, int64_t k, const float *in, float *out, float *gx, const float *gy, const float *counts) {
   const ln_window *w = &j->w;
   const int64_t stride = w->stride[2], shift = k - w->padding[2];
   int64_t from, to;
@@ -36,14 +38,12 @@ static void tap_row(const avg_job *j, int64_t k, int64_t outer_count, const floa
     for (int64_t o = from; o < to; o++) out[o] += in[o * stride + shift];
     return;
   }
-  for (int64_t o = from; o < to; o++)
-    gx[o * stride + shift] += gy[o] / (float)(outer_count * count_of(j, 2, o));
+  for (int64_t o = from; o < to; o++) gx[o * stride + shift] += gy[o] * counts[o];
 }
 
 /* Output row (od, oh) of a plane. */
-static void avg_row(const avg_job *j, int64_t od, int64_t oh, const float *from, float *to) {
+static void plain_row(const avg_job *j, int64_t od, int64_t oh, const float *from, float *to, const float *counts) {
   const ln_window *w = &j->w;
-  const int64_t outer_count = count_of(j, 0, od) * count_of(j, 1, oh);
   const int64_t out_row = (od * w->out[1] + oh) * w->out[2];
   float *y = to + out_row;
   if (!j->backward) memset(y, 0, (size_t)w->out[2] * sizeof *y);
@@ -54,34 +54,60 @@ static void avg_row(const avg_job *j, int64_t od, int64_t oh, const float *from,
       const int64_t h = oh * w->stride[1] - w->padding[1] + kh;
       if (h < 0 || h >= w->in[1]) continue;
       const int64_t row = (d * w->in[1] + h) * w->in[2];
-      for (int64_t kw = 0; kw < w->kernel[2]; kw++)
-        tap_row(j, kw, outer_count, from + row, y, to + row, from + out_row);
+      for (int64_t kw = 0; kw < w->kernel[2]; kw++) tap_row(j, kw, from + row, y, to + row, from + out_row, counts);
     }
   }
   if (j->backward) return;
-  for (int64_t o = 0; o < w->out[2]; o++) y[o] /= (float)(outer_count * count_of(j, 2, o));
+  for (int64_t o = 0; o < w->out[2]; o++) y[o] *= counts[o];
+}
+
+static void blocked_row(const avg_job *j, int64_t od, int64_t oh, const float *from, float *to, const float *counts) {
+  const int64_t row = (od * j->w.out[1] + oh) * j->w.out[2] * j->lanes;
+  if (j->backward) j->kerns->avg_pool_grad(to, from + row, &j->w, od, oh, counts);
+  else j->kerns->avg_pool(to + row, from, &j->w, od, oh, counts);
 }
 
 static void plane_range(void *arg, int64_t begin, int64_t end) {
   const avg_job *j = arg;
   const ln_window *w = &j->w;
-  const int64_t big = w->in[0] * w->in[1] * w->in[2], small = w->out[0] * w->out[1] * w->out[2];
-  for (int64_t plane = begin; plane < end; plane++) {
-    const float *from = j->from + plane * (j->backward ? small : big);
-    float *to = j->to + plane * (j->backward ? big : small);
+  const int64_t big = w->in[0] * w->in[1] * w->in[2] * j->lanes, small = w->out[0] * w->out[1] * w->out[2] * j->lanes;
+  float *counts = j->counts + omp_get_thread_num() * w->out[2];
+  for (int64_t u = begin; u < end; u++) {
+    const int64_t n = u / j->planes, plane = u % j->planes;
+    const float *from = j->from.data + n * j->from.image + plane * (j->backward ? small : big);
+    float *to = j->to.data + n * j->to.image + plane * (j->backward ? big : small);
     if (j->backward) memset(to, 0, (size_t)big * sizeof *to);
-    for (int64_t od = 0; od < w->out[0]; od++)
-      for (int64_t oh = 0; oh < w->out[1]; oh++) avg_row(j, od, oh, from, to);
+    for (int64_t od = 0; od < w->out[0]; od++) {
+      for (int64_t oh = 0; oh < w->out[1]; oh++) {
+        const int64_t outer = count_of(j, 0, od) * count_of(j, 1, oh);
+        for (int64_t o = 0; o < w->out[2]; o++) counts[o] = 1.0f / (float)(outer * count_of(j, 2, o));
+        if (j->kerns) blocked_row(j, od, oh, from, to, counts);
+        else plain_row(j, od, oh, from, to, counts);
+      }
+    }
   }
 }
 
+static int64_t row_length(const ln_call *call) {
+  const ln_meta *y = call->op == LN_OP_avg_pool ? &call->out[0].meta : &call->in[0].meta;
+  return y->dim[y->rank - 1];
+}
+
+size_t ln_cpu_avg_pool_workspace(const ln_cpu *cpu, const ln_call *call) {
+  return (size_t)(cpu->threads * row_length(call)) * sizeof(float);
+}
+
 static ln_code run(ln_cpu *cpu, ln_call *call, const ln_meta *x, const ln_meta *y, bool backward) {
-  avg_job j = {.w = ln_window_of(x, y, call->attrs), .include_pad = call->attrs->count_include_pad,
-               .backward = backward, .from = call->in[0].data, .to = call->out[0].data};
+  const bool blocked = call->in[0].layout == LN_BLOCKED;
+  avg_job j = {.kerns = blocked ? cpu->kerns->layer->pool : NULL, .w = ln_window_of(x, y, call->attrs),
+               .include_pad = call->attrs->count_include_pad, .backward = backward,
+               .from = ln_images_of(&call->in[0]), .to = ln_images_of(&call->out[0]),
+               .lanes = blocked ? cpu->lanes : 1, .counts = call->workspace};
   for (int d = 0; d < 3; d++) j.w.dilation[d] = 1;
   const ln_window *w = &j.w;
-  const int64_t cost = w->out[0] * w->out[1] * w->out[2] * w->kernel[0] * w->kernel[1] * w->kernel[2];
-  ln_cpu_for(cpu, w->planes, LN_BLOCK / (cost + 1) + 1, cost, plane_range, &j);
+  j.planes = x->dim[1] / j.lanes;
+  const int64_t cost = w->out[0] * w->out[1] * w->out[2] * w->kernel[0] * w->kernel[1] * w->kernel[2] * j.lanes;
+  ln_cpu_for(cpu, x->dim[0] * j.planes, LN_BLOCK / (cost + 1) + 1, cost, plane_range, &j);
   return LN_OK;
 }
 

@@ -27,7 +27,7 @@ static ln_layout wanted(const ln_cpu *cpu, const ln_call *call, int64_t channels
 
 /* Sides of whole blocks of channels are blocked, unless matrix products over plain columns do it. Weights,
  * biases and statistics are always plain. */
-void ln_cpu_conv_layouts(ln_cpu *cpu, ln_call *call) {
+void ln_cpu_conv_layouts(const ln_cpu *cpu, ln_call *call) {
   ln_conv_geometry g = ln_conv_geometry_of(call);
   ln_conv_dir dir = ln_conv_direction_of(call->op);
   ln_conv_sides sides = {.src = wanted(cpu, call, g.ci), .dst = wanted(cpu, call, g.co)};

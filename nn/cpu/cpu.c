@@ -3,6 +3,7 @@
  */
 #include "cpu.h"
 #include "kern.h"
+#include "layouts.h"
 #include "peak.h"
 #include "span.h"
 #include "workspace.h"
@@ -55,26 +56,31 @@ static ln_code refuse(const ln_call *call, const ln_arg *arg) {
   char text[LN_SHAPE_TEXT];
   const char *name = ln_op_get(call->op)->name;
   ln_shape_text(&arg->meta, text, sizeof text);
-  if (arg->layout != LN_PLAIN)
-    return ln_fail(call->err, LN_ENOTSUP, "the cpu device has no %s for layout %d (%s)", name, (int)arg->layout, text);
   if (arg->meta.dtype == LN_F64)
     return ln_fail(call->err, LN_ENOTSUP, "f64 runs on the reference device only (%s of %s)", name, text);
   return ln_fail(call->err, LN_ENOTSUP, "the cpu device has no %s for dtype %s (%s)", name,
                  ln_dtype_name(arg->meta.dtype), text);
 }
 
-/* The first tensor decides; the shape rules have made sure that the others fit it. */
-static ln_code check_call(const ln_call *call) {
+static ln_code refuse_layout(const ln_call *call, const ln_arg *arg) {
+  char text[LN_SHAPE_TEXT];
+  ln_shape_text(&arg->meta, text, sizeof text);
+  return ln_fail(call->err, LN_ENOTSUP, "the cpu device has no %s for layout %d of %s beside its other arguments' layouts",
+                 ln_op_get(call->op)->name, (int)arg->layout, text);
+}
+
+/* The first tensor decides on the dtype; the shape rules have made sure that the others fit it. */
+static ln_code check_call(const ln_cpu *cpu, ln_call *call) {
   const accepts taken = accept_table[call->op];
   for (int i = 0; i < call->nin + call->nout; i++) {
     const ln_arg *arg = i < call->nin ? &call->in[i] : &call->out[i - call->nin];
     const ln_dtype dtype = arg->meta.dtype;
     if (dtype == LN_NONE) continue;
-    if (arg->layout != LN_PLAIN) return refuse(call, arg);
     if (taken != ANY && (dtype == LN_F64 || dtype == LN_BF16)) return refuse(call, arg);
     if (taken == FLOAT && i == 0 && dtype != LN_F32) return refuse(call, arg);
   }
-  return LN_OK;
+  const ln_arg *unknown;
+  return ln_cpu_layouts_fit(cpu, call, &unknown) ? LN_OK : refuse_layout(call, unknown);
 }
 
 /* -- opening */
@@ -157,19 +163,24 @@ static size_t workspace_of(const ln_cpu *cpu, const ln_call *call) {
       return ln_cpu_reduce_workspace(cpu, call);
     case LN_OP_moments: case LN_OP_batch_norm: case LN_OP_batch_norm_eval: case LN_OP_norm_relu:
       return ln_cpu_norm_workspace(cpu, call);
-    case LN_OP_batch_norm_grad: case LN_OP_norm_relu_grad: case LN_OP_relu_grad_sum:
+    case LN_OP_batch_norm_grad: case LN_OP_norm_relu_grad:
       return ln_cpu_norm_grad_workspace(cpu, call);
+    case LN_OP_relu_grad_sum: return ln_cpu_channel_sum_workspace(cpu, call);
     case LN_OP_interpolate: case LN_OP_interpolate_grad:
       return ln_cpu_interpolate_workspace(cpu, call);
+    case LN_OP_avg_pool: case LN_OP_avg_pool_grad:
+      return ln_cpu_avg_pool_workspace(cpu, call);
     default: return 0;
   }
 }
+
+static void cpu_layouts(void *self, ln_call *call) { ln_cpu_layouts(self, call); }
 
 static ln_code cpu_prepare(void *self, ln_call *call) {
   ln_cpu *cpu = self;
   call->prepared = NULL;
   call->workspace_bytes = 0;
-  const ln_code code = check_call(call);
+  const ln_code code = check_call(cpu, call);
   if (code != LN_OK) return code;
   const dispatch *d = &dispatch_table[call->op];
   if (d->prepare != NULL) return d->prepare(cpu, call);
@@ -188,8 +199,6 @@ static ln_code cpu_run(void *self, ln_call *call) { return dispatch_table[call->
 static ln_code cpu_run_group(void *self, ln_call *const *call, int n) {
   return ln_cpu_step_group(self, call, n);
 }
-
-static void cpu_layouts(void *self, ln_call *call) { (void)self, (void)call; }
 
 /* Filled once, as the hash is no constant expression, and never changed afterwards. */
 static ln_backend backend = {

@@ -57,7 +57,7 @@ typedef struct ln_cpu {
 /* step.c: all updates of an optimizer (adam_step or sgd_step) at once. */
 ln_code ln_cpu_step_group(ln_cpu *cpu, ln_call *const *call, int n);
 /* How a convolution wants its arguments (nn/backend.h, layouts): conv.c. */
-void ln_cpu_conv_layouts(ln_cpu *cpu, ln_call *call);
+void ln_cpu_conv_layouts(const ln_cpu *cpu, ln_call *call);
 
 /* -- hooks of the libraries (conv/matmul side): called by the backend's open, close, describe.
  * open may use cpu->threads, isa, strict and mem; on failure it has freed what it took.

@@ -1,7 +1,7 @@
 /* elementwise.c: ops of two inputs and where, with broadcasting; f32 goes to the inner loops
  * of the instruction set, integers to loops here.
  */
-#include "iter.h"
+#include "images.h"
 #include "span.h"
 
 #include <string.h>
@@ -82,7 +82,38 @@ static const integer_fn integer_table[LN_OP_COUNT][INTEGER_TYPES] = {
     [LN_OP_lt] = TYPES(lt), [LN_OP_le] = TYPES(le), [LN_OP_gt] = TYPES(gt),
     [LN_OP_ge] = TYPES(ge), [LN_OP_logical_and] = TYPES(and), [LN_OP_logical_or] = TYPES(or)};
 
+/* -- blocked: operands of the output's shape, or single elements */
+
+typedef struct blocked_job {
+  ln_runs runs;
+  ln_images y, in[2];
+  bool single[2];
+  ln_binary_fn span;
+} blocked_job;
+
+static void blocked_range(void *arg, int64_t begin, int64_t end) {
+  const blocked_job *j = arg;
+  int64_t run, from;
+  const int64_t n = ln_run_block(&j->runs, begin, end, &run, &from);
+  const float *at[2];
+  for (int i = 0; i < 2; i++) at[i] = j->in[i].data + (j->single[i] ? 0 : run * j->in[i].image + from);
+  j->span(j->y.data + run * j->y.image + from, at[0], at[1], n);
+}
+
+static ln_code blocked_binary(ln_cpu *cpu, ln_call *call) {
+  blocked_job j = {.runs = ln_runs_of(call), .y = ln_images_of(&call->out[0])};
+  for (int i = 0; i < 2; i++) {
+    j.single[i] = call->in[i].numel == 1;
+    if (j.single[i]) j.in[i].data = call->in[i].data;
+    else j.in[i] = ln_images_of(&call->in[i]);
+  }
+  j.span = cpu->spans->map->binary[call->op][j.single[1] ? LN_VS : j.single[0] ? LN_SV : LN_VV];
+  ln_cpu_for(cpu, j.runs.n * j.runs.padded, LN_BLOCK, 1, blocked_range, &j);
+  return LN_OK;
+}
+
 static ln_code binary(ln_cpu *cpu, ln_call *call) {
+  if (call->out[0].layout == LN_BLOCKED) return blocked_binary(cpu, call);
   const ln_dtype dtype = call->in[0].meta.dtype;
   binary_job j = {.y = call->out[0].data, .a = call->in[0].data, .b = call->in[1].data,
                   .ysize = ln_dtype_size(call->out[0].meta.dtype), .size = ln_dtype_size(dtype)};

@@ -4,9 +4,12 @@
  * rows, resampled along the row by taps that are computed once. The gradient
  * uses the transposed taps: an input row collects the output rows that read it, then each of
  * its elements collects its outputs, so no two threads write to the same row.
+ *
+ * In the blocked layout a row has `lanes` floats for each position; whole rows are blended and added up as
+ * plain ones are.
  */
-#include "iter.h"
-#include "span.h"
+#include "images.h"
+#include "layer_kern.h"
 #include "workspace.h"
 
 #include <math.h>
@@ -25,10 +28,12 @@ typedef struct axis {
 
 typedef struct resample_job {
   const ln_spans *spans;
+  const ln_move_kerns *kerns; /* blocked; NULL: plain */
   axis axis[3];
-  bool nearest, same_width; /* same_width: the row dim maps onto itself */
-  const float *from;
-  float *to, *row;          /* row: one input or output row a thread */
+  bool nearest, same_width;   /* same_width: the row dim maps onto itself */
+  int64_t planes, lanes;      /* planes of an image; floats of a position */
+  ln_images from, to;
+  float *row;                 /* one input or output row a thread */
   int64_t row_length;
 } resample_job;
 
@@ -108,13 +113,14 @@ static int64_t dim_of(const ln_meta *m, int which) {
 }
 
 /* big row: the longer of an input's and an output's */
-static int64_t row_length(const ln_call *call) {
+static int64_t row_length(const ln_cpu *cpu, const ln_call *call) {
   const int64_t in = dim_of(&call->in[0].meta, 4), out = dim_of(&call->out[0].meta, 4);
-  return ((in > out ? in : out) + 15) & ~(int64_t)15;
+  const int64_t floats = (in > out ? in : out) * (call->in[0].layout == LN_BLOCKED ? cpu->lanes : 1);
+  return (floats + 15) & ~(int64_t)15;
 }
 
 size_t ln_cpu_interpolate_workspace(const ln_cpu *cpu, const ln_call *call) {
-  size_t bytes = (size_t)(row_length(call) * cpu->threads) * sizeof(float);
+  size_t bytes = (size_t)(row_length(cpu, call) * cpu->threads) * sizeof(float);
   for (int d = 2; d < 5; d++) /* symmetric enough: room for either direction */
     bytes += axis_bytes(dim_of(&call->in[0].meta, d) + dim_of(&call->out[0].meta, d),
                         dim_of(&call->in[0].meta, d) + dim_of(&call->out[0].meta, d));
@@ -122,8 +128,12 @@ size_t ln_cpu_interpolate_workspace(const ln_cpu *cpu, const ln_call *call) {
 }
 
 static resample_job job_of(const ln_cpu *cpu, const ln_call *call, const ln_meta *x, const ln_meta *y) {
-  resample_job j = {.spans = cpu->spans, .nearest = call->attrs->mode == LN_MODE_NEAREST,
-                    .from = call->in[0].data, .to = call->out[0].data, .row_length = row_length(call)};
+  const bool blocked = call->in[0].layout == LN_BLOCKED;
+  resample_job j = {.spans = cpu->spans, .kerns = blocked ? cpu->kerns->layer->move : NULL,
+                    .nearest = call->attrs->mode == LN_MODE_NEAREST, .lanes = blocked ? cpu->lanes : 1,
+                    .from = ln_images_of(&call->in[0]), .to = ln_images_of(&call->out[0]),
+                    .row_length = row_length(cpu, call)};
+  j.planes = x->dim[1] / j.lanes;
   char *at = call->workspace;
   const int spatial = x->rank - 2;
   for (int i = 0; i < 3; i++)
@@ -136,13 +146,20 @@ static resample_job job_of(const ln_cpu *cpu, const ln_call *call, const ln_meta
   return j;
 }
 
+/* Row (d, h) of a plane in a tensor whose planes are `depth` times `rows` rows of `width` positions. */
+static float *row_of(const resample_job *j, ln_images t, int64_t plane, int64_t depth, int64_t rows, int64_t width,
+                     int64_t d, int64_t h) {
+  const int64_t in_image = (plane % j->planes * depth + d) * rows + h;
+  return t.data + plane / j->planes * t.image + in_image * width * j->lanes;
+}
+
 /* -- forward: one unit is an output row */
 
 /* The blend of the input rows that output row (d, h) reads; a row of the input itself when
  * there is but one, else it is formed in `row`. */
-static const float *blended(const resample_job *j, const float *plane, int64_t d, int64_t h, float *row) {
+static const float *blended(const resample_job *j, int64_t plane, int64_t d, int64_t h, float *row) {
   const axis *ad = &j->axis[0], *ah = &j->axis[1];
-  const int64_t width = j->axis[2].in;
+  const int64_t width = j->axis[2].in, floats = width * j->lanes;
   const float *first = NULL;
   int parts = 0;
   float weight = 1.0f;
@@ -151,56 +168,75 @@ static const float *blended(const resample_job *j, const float *plane, int64_t d
     const float wd = k & 2 ? ad->whi[d] : ad->wlo[d], wh = k & 1 ? ah->whi[h] : ah->wlo[h];
     /* A weight of 0 on a further row says that there is none; the first may weigh 0 too. */
     if ((k & 2 && ad->whi[d] == 0.0f) || (k & 1 && ah->whi[h] == 0.0f)) continue;
-    const float *at = plane + (sd * ah->in + sh) * width;
+    const float *at = row_of(j, j->from, plane, ad->in, ah->in, width, sd, sh);
     if (parts == 0) first = at, weight = wd * wh;
-    else if (parts == 1) j->spans->map->blend(row, first, at, width, weight, wd * wh);
-    else j->spans->map->axpy(row, at, width, wd * wh);
+    else if (parts == 1) j->spans->map->blend(row, first, at, floats, weight, wd * wh);
+    else j->spans->map->axpy(row, at, floats, wd * wh);
     parts++;
   }
   return parts == 1 ? first : row;
 }
 
+/* Along the row. */
+static void resample_row(const resample_job *j, float *y, const float *x) {
+  const axis *a = &j->axis[2];
+  if (j->same_width) {
+    memcpy(y, x, (size_t)(a->out * j->lanes) * sizeof *y);
+  } else if (j->nearest) {
+    if (j->kerns) j->kerns->pick(y, x, a->lo, a->out);
+    else for (int64_t i = 0; i < a->out; i++) y[i] = x[a->lo[i]];
+  } else if (j->kerns) {
+    j->kerns->taps(y, x, a->lo, a->hi, a->wlo, a->whi, a->out);
+  } else {
+    j->spans->layer->taps(y, x, a->lo, a->hi, a->wlo, a->whi, a->out);
+  }
+}
+
 static void forward_range(void *arg, int64_t begin, int64_t end) {
   const resample_job *j = arg;
-  const axis *ad = &j->axis[0], *ah = &j->axis[1], *aw = &j->axis[2];
+  const axis *ad = &j->axis[0], *ah = &j->axis[1];
+  const int64_t width = j->axis[2].out, floats = width * j->lanes;
   float *row = j->row + omp_get_thread_num() * j->row_length;
   for (int64_t u = begin; u < end; u++) {
     const int64_t h = u % ah->out, d = u / ah->out % ad->out, plane = u / (ah->out * ad->out);
-    const float *x = blended(j, j->from + plane * ad->in * ah->in * aw->in, d, h, row);
-    float *y = j->to + u * aw->out;
-    if (u > begin && h > 0 && j->nearest && ah->lo[h] == ah->lo[h - 1]) { /* the row before, again */
-      memcpy(y, y - aw->out, (size_t)aw->out * sizeof *y);
-    } else if (j->same_width) {
-      memcpy(y, x, (size_t)aw->out * sizeof *y);
-    } else if (j->nearest) {
-      for (int64_t i = 0; i < aw->out; i++) y[i] = x[aw->lo[i]];
-    } else {
-      j->spans->layer->taps(y, x, aw->lo, aw->hi, aw->wlo, aw->whi, aw->out);
-    }
+    float *y = row_of(j, j->to, plane, ad->out, ah->out, width, d, h);
+    if (u > begin && h > 0 && j->nearest && ah->lo[h] == ah->lo[h - 1]) /* the row before, again */
+      memcpy(y, y - floats, (size_t)floats * sizeof *y);
+    else resample_row(j, y, blended(j, plane, d, h, row));
   }
 }
 
 ln_code ln_cpu_interpolate(ln_cpu *cpu, ln_call *call) {
   const ln_meta *x = &call->in[0].meta, *y = &call->out[0].meta;
   resample_job j = job_of(cpu, call, x, y);
-  const int64_t width = j.axis[2].in + j.axis[2].out;
-  ln_cpu_for(cpu, y->dim[0] * y->dim[1] * j.axis[0].out * j.axis[1].out, LN_BLOCK / width + 1, width, forward_range, &j);
+  const int64_t floats = (j.axis[2].in + j.axis[2].out) * j.lanes;
+  ln_cpu_for(cpu, x->dim[0] * j.planes * j.axis[0].out * j.axis[1].out, LN_BLOCK / floats + 1, floats, forward_range, &j);
   return LN_OK;
 }
 
 /* -- gradient: one unit is an input row */
 
 /* Adds up the output rows that read input row (d, h), weighted. */
-static void collect(const resample_job *j, const float *plane, int64_t d, int64_t h, float *row) {
+static void collect_rows(const resample_job *j, int64_t plane, int64_t d, int64_t h, float *row) {
   const axis *ad = &j->axis[0], *ah = &j->axis[1];
-  const int64_t width = j->axis[2].out;
-  memset(row, 0, (size_t)width * sizeof *row);
+  const int64_t width = j->axis[2].out, floats = width * j->lanes;
+  memset(row, 0, (size_t)floats * sizeof *row);
   for (int32_t kd = 0; kd < ad->count[d]; kd++) {
     for (int32_t kh = 0; kh < ah->count[h]; kh++) {
       const float w = ad->weight[ad->start[d] + kd] * ah->weight[ah->start[h] + kh];
-      const int64_t at = (ad->first[d] + kd) * ah->out + ah->first[h] + kh;
-      if (w != 0.0f) j->spans->map->axpy(row, plane + at * width, width, w);
+      if (w == 0.0f) continue;
+      const float *at = row_of(j, j->from, plane, ad->out, ah->out, width, ad->first[d] + kd, ah->first[h] + kh);
+      j->spans->map->axpy(row, at, floats, w);
     }
+  }
+}
+
+static void collect_plain(const axis *a, float *gx, const float *row) {
+  for (int64_t i = 0; i < a->in; i++) {
+    const float *g = row + a->first[i], *w = a->weight + a->start[i];
+    float sum = 0.0f;
+    for (int32_t k = 0; k < a->count[i]; k++) sum += g[k] * w[k];
+    gx[i] = sum;
   }
 }
 
@@ -210,21 +246,17 @@ static void backward_range(void *arg, int64_t begin, int64_t end) {
   float *row = j->row + omp_get_thread_num() * j->row_length;
   for (int64_t u = begin; u < end; u++) {
     const int64_t h = u % ah->in, d = u / ah->in % ad->in, plane = u / (ah->in * ad->in);
-    float *gx = j->to + u * aw->in;
-    collect(j, j->from + plane * ad->out * ah->out * aw->out, d, h, row);
-    for (int64_t i = 0; i < aw->in; i++) {
-      const float *g = row + aw->first[i], *w = aw->weight + aw->start[i];
-      float sum = 0.0f;
-      for (int32_t k = 0; k < aw->count[i]; k++) sum += g[k] * w[k];
-      gx[i] = sum;
-    }
+    float *gx = row_of(j, j->to, plane, ad->in, ah->in, aw->in, d, h);
+    collect_rows(j, plane, d, h, row);
+    if (j->kerns) j->kerns->collect(gx, row, aw->first, aw->count, aw->start, aw->weight, aw->in);
+    else collect_plain(aw, gx, row);
   }
 }
 
 ln_code ln_cpu_interpolate_grad(ln_cpu *cpu, ln_call *call) {
   const ln_meta *x = &call->out[0].meta, *y = &call->in[0].meta;
   resample_job j = job_of(cpu, call, x, y);
-  const int64_t width = j.axis[2].in + 4 * j.axis[2].out;
-  ln_cpu_for(cpu, x->dim[0] * x->dim[1] * j.axis[0].in * j.axis[1].in, LN_BLOCK / width + 1, width, backward_range, &j);
+  const int64_t floats = (j.axis[2].in + 4 * j.axis[2].out) * j.lanes;
+  ln_cpu_for(cpu, x->dim[0] * j.planes * j.axis[0].in * j.axis[1].in, LN_BLOCK / floats + 1, floats, backward_range, &j);
   return LN_OK;
 }

@@ -1,5 +1,6 @@
 /* move.c: ops that move elements and compute nothing; they work on any dtype by its size. */
 #include "iter.h"
+#include "planes.h"
 
 #include <string.h>
 
@@ -19,7 +20,6 @@ static ln_code alias(ln_cpu *cpu, ln_call *call) {
   return LN_OK;
 }
 ln_code ln_cpu_detach(ln_cpu *cpu, ln_call *call) { return alias(cpu, call); }
-ln_code ln_cpu_reorder(ln_cpu *cpu, ln_call *call) { return alias(cpu, call); }
 ln_code ln_cpu_reshape(ln_cpu *cpu, ln_call *call) { return alias(cpu, call); }
 
 ln_code ln_cpu_permute(ln_cpu *cpu, ln_call *call) {
@@ -64,6 +64,7 @@ ln_code ln_cpu_flip(ln_cpu *cpu, ln_call *call) {
 }
 
 ln_code ln_cpu_slice(ln_cpu *cpu, ln_call *call) {
+  if (call->in[0].layout == LN_BLOCKED) return ln_cpu_slice_blocked(cpu, call);
   const ln_meta *y = &call->out[0].meta;
   const int dim = call->attrs->dim;
   ln_copy c = copy_of(call, y);
@@ -92,6 +93,7 @@ ln_code ln_cpu_slice_scatter(ln_cpu *cpu, ln_call *call) {
 
 /* Each input is two-dimensional here: what is before dim, and dim with what is behind it. */
 ln_code ln_cpu_cat(ln_cpu *cpu, ln_call *call) {
+  if (call->out[0].layout == LN_BLOCKED) return ln_cpu_cat_blocked(cpu, call);
   const ln_meta *y = &call->out[0].meta;
   const int dim = call->attrs->dim;
   int64_t stride[LN_MAX_RANK], at = 0;

@@ -1,6 +1,7 @@
 /* norm.c: statistics per channel, batch normalisation by the batch's own and by given ones, also
  * with ReLU behind it.
  */
+#include "layer_kern.h"
 #include "norm.h"
 #include "workspace.h"
 
@@ -8,6 +9,7 @@
 
 typedef struct norm_job {
   const ln_spans *spans;
+  const ln_norm_kerns *kerns; /* blocked; NULL: plain */
   ln_planes planes;
   ln_images x, y;
   const float *w, *b;   /* NULL: 1 and 0 */
@@ -30,6 +32,7 @@ size_t ln_cpu_norm_workspace(const ln_cpu *cpu, const ln_call *call) {
 /* j->planes and the workspace's parts; the job must stay where it is. */
 static void open_job(norm_job *j, const ln_cpu *cpu, const ln_call *call) {
   j->spans = cpu->spans;
+  j->kerns = call->in[0].layout == LN_BLOCKED ? cpu->kerns->layer->norm : NULL;
   j->planes = planes_of(cpu, &call->in[0]);
   j->x = ln_images_of(&call->in[0]);
   j->eps = call->attrs->eps;
@@ -62,9 +65,11 @@ static void moments_range(void *arg, int64_t begin, int64_t end) {
   const norm_job *j = arg;
   for (int64_t u = begin; u < end; u++) {
     const ln_piece p = ln_piece_at(&j->planes, u);
+    const float *x = ln_piece_data(&j->planes, &p, j->x);
     ln_moments *m = j->moments + u * j->planes.width;
-    for (int64_t i = 0; i < j->planes.width; i++) m[i] = (ln_moments){0};
-    j->spans->reduce->moments(m, ln_piece_data(&j->planes, &p, j->x), p.length);
+    *m = (ln_moments){0};
+    if (j->kerns) j->kerns->moments(m, x, p.length);
+    else j->spans->reduce->moments(m, x, p.length);
   }
 }
 
@@ -114,7 +119,10 @@ static void apply_range(void *arg, int64_t begin, int64_t end) {
   const norm_job *j = arg;
   for (int64_t u = begin; u < end; u++) {
     const ln_piece p = ln_piece_at(&j->planes, u);
-    apply_plain(j, ln_piece_data(&j->planes, &p, j->y), ln_piece_data(&j->planes, &p, j->x), p.length, p.plane);
+    float *y = ln_piece_data(&j->planes, &p, j->y);
+    const float *x = ln_piece_data(&j->planes, &p, j->x);
+    if (j->kerns) j->kerns->normalize(y, x, p.length, ln_norm_constant(&j->constants, p.plane, 0), j->relu);
+    else apply_plain(j, y, x, p.length, p.plane);
   }
 }
 

@@ -1,15 +1,16 @@
-/* norm_grad.c: the gradient of batch normalisation, also with ReLU behind it, and ReLU's gradient with its sum
- * per channel. With xhat = (x - mean) rstd and m elements a channel:
+/* norm_grad.c: the gradient of batch normalisation, also with ReLU behind it. With xhat = (x - mean) rstd and m elements a channel:
  *
  *   gx = w rstd (gy - sum gy / m - (x - mean) rstd^2 sum (gy (x - mean)) / m), gw = sum (gy xhat), gb = sum gy
  */
+#include "layer_kern.h"
 #include "norm.h"
 #include "workspace.h"
 
 typedef struct grad_job {
   const ln_spans *spans;
+  const ln_norm_kerns *kerns;      /* blocked; NULL: plain */
   ln_planes planes;
-  ln_images gy, x, gx;             /* x: y for relu_grad_sum */
+  ln_images gy, x, gx;
   const float *mean, *var, *w, *b; /* w, b NULL: 1 and 0 */
   float *gw, *gb;
   double eps;
@@ -30,6 +31,7 @@ size_t ln_cpu_norm_grad_workspace(const ln_cpu *cpu, const ln_call *call) {
 /* The job must stay where it is. */
 static void open_job(grad_job *j, const ln_cpu *cpu, const ln_call *call) {
   j->spans = cpu->spans;
+  j->kerns = call->in[1].layout == LN_BLOCKED ? cpu->kerns->layer->norm : NULL;
   j->planes = planes_of(cpu, call);
   j->gy = ln_images_of(&call->in[0]);
   j->x = ln_images_of(&call->in[1]);
@@ -40,19 +42,6 @@ static void open_job(grad_job *j, const ln_cpu *cpu, const ln_call *call) {
 }
 
 static double *sums_of(const grad_job *j, int64_t u) { return j->sums + u * 2 * j->planes.width; }
-
-/* The sums of channel c over images and pieces, in their order. */
-static void channel_sums(const grad_job *j, int64_t c, double sum[2]) {
-  const ln_planes *p = &j->planes;
-  const int64_t plane = c / p->width, lane = c % p->width;
-  sum[0] = sum[1] = 0;
-  for (int64_t n = 0; n < p->n; n++) {
-    for (int64_t k = 0; k < p->pieces; k++) {
-      const double *piece = sums_of(j, (n * p->planes + plane) * p->pieces + k);
-      sum[0] += piece[lane], sum[1] += piece[p->width + lane];
-    }
-  }
-}
 
 /* -- plain rows: with ReLU a part of the row is masked into a buffer that stays in the cache */
 
@@ -77,6 +66,7 @@ static const float *masked(const grad_job *j, const plain_row *k, const float *g
 static void sums_plain(const grad_job *j, double sums[2], const float *gy, const float *x, int64_t n, int64_t channel) {
   const plain_row k = row_of(j, channel);
   float buffer[PART];
+  sums[0] = sums[1] = 0;
   for (int64_t i = 0; i < n; i += PART) {
     const int64_t count = n - i < PART ? n - i : PART;
     j->spans->reduce->dots(sums, masked(j, &k, gy + i, x + i, count, buffer), x + i, count, k.mean);
@@ -105,9 +95,9 @@ static void sums_range(void *arg, int64_t begin, int64_t end) {
   const grad_job *j = arg;
   for (int64_t u = begin; u < end; u++) {
     const ln_piece p = ln_piece_at(&j->planes, u);
-    double *sums = sums_of(j, u);
-    for (int64_t i = 0; i < 2 * j->planes.width; i++) sums[i] = 0;
-    sums_plain(j, sums, ln_piece_data(&j->planes, &p, j->gy), ln_piece_data(&j->planes, &p, j->x), p.length, p.plane);
+    const float *gy = ln_piece_data(&j->planes, &p, j->gy), *x = ln_piece_data(&j->planes, &p, j->x);
+    if (j->kerns) j->kerns->norm_sums(sums_of(j, u), gy, x, p.length, ln_norm_constant(&j->constants, p.plane, 0), j->relu);
+    else sums_plain(j, sums_of(j, u), gy, x, p.length, p.plane);
   }
 }
 
@@ -117,7 +107,7 @@ static void merge_range(void *arg, int64_t begin, int64_t end) {
   const double count = (double)(p->n * p->s);
   for (int64_t c = begin * p->width; c < end * p->width; c++) {
     double sum[2];
-    channel_sums(j, c, sum);
+    ln_channel_sums(p, j->sums, 2, c, sum);
     const double rstd = ln_norm_rstd(j->var[c], j->eps);
     j->gw[c] = (float)(sum[1] * rstd);
     j->gb[c] = (float)sum[0];
@@ -131,8 +121,10 @@ static void apply_range(void *arg, int64_t begin, int64_t end) {
   const grad_job *j = arg;
   for (int64_t u = begin; u < end; u++) {
     const ln_piece p = ln_piece_at(&j->planes, u);
-    apply_plain(j, ln_piece_data(&j->planes, &p, j->gx), ln_piece_data(&j->planes, &p, j->gy),
-                ln_piece_data(&j->planes, &p, j->x), p.length, p.plane);
+    const float *gy = ln_piece_data(&j->planes, &p, j->gy), *x = ln_piece_data(&j->planes, &p, j->x);
+    float *gx = ln_piece_data(&j->planes, &p, j->gx);
+    if (j->kerns) j->kerns->norm_grad(gx, gy, x, p.length, ln_norm_constant(&j->constants, p.plane, 0), j->relu);
+    else apply_plain(j, gx, gy, x, p.length, p.plane);
   }
 }
 
@@ -155,39 +147,4 @@ ln_code ln_cpu_norm_relu_grad(ln_cpu *cpu, ln_call *call) {
   grad_job j = {.mean = call->in[2].data, .var = call->in[3].data, .w = call->in[4].data, .b = call->in[5].data,
                 .relu = true};
   return norm_grad(cpu, call, &j);
-}
-
-/* -- relu_grad_sum: x is ReLU's output y */
-
-static void relu_range(void *arg, int64_t begin, int64_t end) {
-  const grad_job *j = arg;
-  for (int64_t u = begin; u < end; u++) {
-    const ln_piece p = ln_piece_at(&j->planes, u);
-    const float *gy = ln_piece_data(&j->planes, &p, j->gy), *y = ln_piece_data(&j->planes, &p, j->x);
-    float *gx = ln_piece_data(&j->planes, &p, j->gx);
-    double *sums = sums_of(j, u);
-    for (int64_t i = 0; i < 2 * j->planes.width; i++) sums[i] = 0;
-    for (int64_t i = 0; i < p.length; i += PART) {
-      const int64_t count = p.length - i < PART ? p.length - i : PART;
-      j->spans->map->map[LN_OP_relu_grad](gx + i, gy + i, y + i, NULL, count, 0);
-      j->spans->reduce->sum_run(sums, gx + i, count);
-    }
-  }
-}
-
-static void sum_range(void *arg, int64_t begin, int64_t end) {
-  const grad_job *j = arg;
-  for (int64_t c = begin * j->planes.width; c < end * j->planes.width; c++) {
-    double sum[2];
-    channel_sums(j, c, sum);
-    j->gb[c] = (float)sum[0];
-  }
-}
-
-ln_code ln_cpu_relu_grad_sum(ln_cpu *cpu, ln_call *call) {
-  grad_job j = {.gb = call->out[1].data};
-  open_job(&j, cpu, call);
-  ln_for_pieces(cpu, &j.planes, relu_range, &j);
-  ln_for_planes(cpu, &j.planes, sum_range, &j);
-  return LN_OK;
 }

@@ -8,8 +8,7 @@
 #ifndef LN_CPU_PLANES_H
 #define LN_CPU_PLANES_H
 
-#include "cpu.h"
-#include "iter.h" /* LN_BLOCK */
+#include "images.h"
 
 typedef struct ln_planes {
   int64_t n, planes, width; /* images, planes of an image, channels of a plane */
@@ -19,11 +18,6 @@ typedef struct ln_planes {
 typedef struct ln_piece {
   int64_t n, plane, from, length; /* positions [from, from + length) of a plane of image n */
 } ln_piece;
-
-/* Elements from one image to the next; plain arguments need not have it filled in. */
-static inline int64_t ln_image_of(const ln_arg *a) {
-  return a->layout == LN_BLOCKED ? a->image : a->meta.dim[0] == 0 ? 0 : a->numel / a->meta.dim[0];
-}
 
 /* `elements`: at most so many go into a piece. */
 static inline ln_planes ln_planes_of(const ln_cpu *cpu, const ln_arg *x, int64_t elements) {
@@ -60,16 +54,27 @@ static inline void ln_for_planes(const ln_cpu *cpu, const ln_planes *p, ln_cpu_b
   ln_cpu_for(cpu, p->planes, LN_BLOCK / cost + 1, cost, body, arg);
 }
 
-/* A tensor by its images. */
-typedef struct ln_images {
-  float *data;
-  int64_t image;
-} ln_images;
-
-static inline ln_images ln_images_of(const ln_arg *a) { return (ln_images){a->data, ln_image_of(a)}; }
-
 static inline float *ln_piece_data(const ln_planes *p, const ln_piece *piece, ln_images t) {
   return t.data + ln_piece_offset(p, piece, t.image);
+}
+
+/* reorder.c: cat and slice along the channels of blocked tensors, by whole planes. */
+ln_code ln_cpu_slice_blocked(ln_cpu *cpu, ln_call *call);
+ln_code ln_cpu_cat_blocked(ln_cpu *cpu, ln_call *call);
+
+/* channel_sum.c: the op sum of a blocked tensor, over all dims but the channels. */
+ln_code ln_cpu_channel_sum(ln_cpu *cpu, ln_call *call);
+
+/* Each piece has left `kinds` times `width` sums; those of channel c are added up over images and pieces. */
+static inline void ln_channel_sums(const ln_planes *p, const double *sums, int kinds, int64_t c, double *total) {
+  const int64_t plane = c / p->width, lane = c % p->width;
+  for (int k = 0; k < kinds; k++) total[k] = 0;
+  for (int64_t n = 0; n < p->n; n++) {
+    for (int64_t i = 0; i < p->pieces; i++) {
+      const double *piece = sums + ((n * p->planes + plane) * p->pieces + i) * kinds * p->width;
+      for (int k = 0; k < kinds; k++) total[k] += piece[k * p->width + lane];
+    }
+  }
 }
 
 #endif

@@ -2,9 +2,8 @@
  * a whole: each window element in turn is compared with the row's best so far, in
  * torch's order, so that ties and NaN give torch's index.
  */
-#include "pool.h"
-#include "iter.h"
-#include "span.h"
+#include "layer_kern.h"
+#include "planes.h"
 
 #include <math.h>
 #include <string.h>
@@ -16,6 +15,9 @@ typedef struct pool_job {
   float *y;
   int32_t *index;
   bool halving; /* 2 x 2, stride 2, no padding */
+  /* blocked: */
+  const ln_pool_kerns *kerns;
+  int64_t planes, lanes, x_image, y_image, index_image; /* planes of an image */
 } pool_job;
 
 /* The first position of output o's window that lies in the input. */
@@ -72,6 +74,30 @@ static void pool_range(void *arg, int64_t begin, int64_t end) {
   }
 }
 
+/* The same over the rows of blocked planes. */
+static void blocked_range(void *arg, int64_t begin, int64_t end) {
+  const pool_job *j = arg;
+  const ln_window *w = &j->w;
+  const int64_t rows = w->out[0] * w->out[1], volume = w->in[0] * w->in[1] * w->in[2];
+  for (int64_t u = begin; u < end; u++) {
+    const int64_t n = u / rows / j->planes, plane = u / rows % j->planes, row = u % rows;
+    const int64_t od = row / w->out[1], oh = row % w->out[1], at = (plane * rows + row) * w->out[2] * j->lanes;
+    const float *x = j->x + n * j->x_image + plane * volume * j->lanes;
+    float *y = j->y + n * j->y_image + at;
+    int32_t *index = j->index + n * j->index_image + at;
+    const int64_t base = (od * w->in[1] + 2 * oh) * w->in[2];
+    if (j->halving) j->kerns->max_pool_2x2(y, index, x + base * j->lanes, w->in[2], w->out[2], (int32_t)base);
+    else j->kerns->max_pool(y, index, x, w, od, oh);
+  }
+}
+
+static void set_blocked(pool_job *j, const ln_cpu *cpu, const ln_call *call) {
+  j->kerns = cpu->kerns->layer->pool;
+  j->lanes = cpu->lanes;
+  j->planes = call->in[0].meta.dim[1] / cpu->lanes;
+  j->x_image = call->in[0].image, j->y_image = call->out[0].image, j->index_image = call->out[1].image;
+}
+
 ln_code ln_cpu_max_pool(ln_cpu *cpu, ln_call *call) {
   pool_job j = {.w = ln_window_of(&call->in[0].meta, &call->out[0].meta, call->attrs), .spans = cpu->spans,
                 .x = call->in[0].data, .y = call->out[0].data, .index = call->out[1].data};
@@ -81,62 +107,11 @@ ln_code ln_cpu_max_pool(ln_cpu *cpu, ln_call *call) {
     j.halving = j.halving && w->kernel[d] == 2 && w->stride[d] == 2 && w->padding[d] == 0 &&
                 w->dilation[d] == 1 && w->out[d] * 2 <= w->in[d];
   }
-  const int64_t cost = w->out[2] * w->kernel[0] * w->kernel[1] * w->kernel[2];
-  ln_cpu_for(cpu, w->planes * w->out[0] * w->out[1], LN_BLOCK / cost + 1, cost, pool_range, &j);
+  const bool blocked = call->in[0].layout == LN_BLOCKED;
+  if (blocked) set_blocked(&j, cpu, call);
+  const int64_t lanes = blocked ? cpu->lanes : 1;
+  const int64_t cost = w->out[2] * w->kernel[0] * w->kernel[1] * w->kernel[2] * lanes;
+  ln_cpu_for(cpu, w->planes / lanes * w->out[0] * w->out[1], LN_BLOCK / cost + 1, cost,
+             blocked ? blocked_range : pool_range, &j);
   return LN_OK;
 }
-
-/* -- gradient. A plane is cleared and filled by one thread while it is in its cache. */
-
-typedef struct scatter_job {
-  float *gx;
-  const float *other; /* added, may be gx; or NULL */
-  const float *gy;
-  const int32_t *index;
-  int64_t volume, count; /* of a plane, of its outputs */
-} scatter_job;
-
-static void scatter_range(void *arg, int64_t begin, int64_t end) {
-  const scatter_job *j = arg;
-  const size_t bytes = (size_t)j->volume * sizeof *j->gx;
-  for (int64_t plane = begin; plane < end; plane++) {
-    float *gx = j->gx + plane * j->volume;
-    const float *gy = j->gy + plane * j->count;
-    const int32_t *index = j->index + plane * j->count;
-    if (j->other == NULL) memset(gx, 0, bytes);
-    else if (j->other != j->gx) memcpy(gx, j->other + plane * j->volume, bytes);
-    for (int64_t i = 0; i < j->count; i++) gx[index[i]] += gy[i];
-  }
-}
-
-typedef struct bounds_job {
-  const int32_t *index;
-  int64_t volume;
-  int bad;
-} bounds_job;
-
-static void bounds_range(void *arg, int64_t begin, int64_t end) {
-  bounds_job *j = arg;
-  const uint32_t volume = (uint32_t)j->volume;
-  int bad = 0;
-  for (int64_t i = begin; i < end; i++) bad |= (uint32_t)j->index[i] >= volume;
-  if (bad) __atomic_store_n(&j->bad, 1, __ATOMIC_RELAXED);
-}
-
-/* gy is input `first`, the indices are the next one. */
-static ln_code scatter(ln_cpu *cpu, ln_call *call, const float *other, int first) {
-  const int64_t planes = call->out[0].meta.dim[0] * call->out[0].meta.dim[1];
-  if (planes == 0) return LN_OK;
-  scatter_job j = {.gx = call->out[0].data, .other = other, .gy = call->in[first].data,
-                   .index = call->in[first + 1].data, .volume = call->out[0].numel / planes,
-                   .count = call->in[first].numel / planes};
-  bounds_job b = {.index = j.index, .volume = j.volume};
-  ln_cpu_for(cpu, call->in[first].numel, LN_BLOCK, 1, bounds_range, &b);
-  if (b.bad)
-    return ln_fail(call->err, LN_EINVAL, "an index lies outside the spatial volume of %lld elements", (long long)j.volume);
-  ln_cpu_for(cpu, planes, LN_BLOCK / j.volume + 1, j.volume, scatter_range, &j);
-  return LN_OK;
-}
-
-ln_code ln_cpu_max_pool_grad(ln_cpu *cpu, ln_call *call) { return scatter(cpu, call, NULL, 0); }
-ln_code ln_cpu_max_pool_grad_add(ln_cpu *cpu, ln_call *call) { return scatter(cpu, call, call->in[0].data, 1); }

@@ -8,6 +8,7 @@
  * Sums are double (i64 for integers) throughout.
  */
 #include "iter.h"
+#include "planes.h"
 #include "workspace.h"
 #include "span.h"
 
@@ -72,7 +73,7 @@ static reduce_plan plan_of(const ln_meta *x, const ln_attrs *attrs) {
 static int64_t width_of(const reduce_plan *p) { return p->run ? 1 : WIDTH; }
 
 size_t ln_cpu_reduce_workspace(const ln_cpu *cpu, const ln_call *call) {
-  (void)cpu;
+  if (call->in[0].layout == LN_BLOCKED) return ln_cpu_channel_sum_workspace(cpu, call);
   const reduce_plan p = plan_of(&call->in[0].meta, call->attrs);
   return (size_t)(p.outer * p.pieces * p.split * width_of(&p)) * sizeof(double);
 }
@@ -231,7 +232,10 @@ static ln_code reduce(ln_cpu *cpu, ln_call *call, reduction kind, bool mean) {
   return LN_OK;
 }
 
-ln_code ln_cpu_sum(ln_cpu *cpu, ln_call *call) { return reduce(cpu, call, SUM, false); }
+ln_code ln_cpu_sum(ln_cpu *cpu, ln_call *call) {
+  if (call->in[0].layout == LN_BLOCKED) return ln_cpu_channel_sum(cpu, call);
+  return reduce(cpu, call, SUM, false);
+}
 ln_code ln_cpu_mean(ln_cpu *cpu, ln_call *call) { return reduce(cpu, call, SUM, true); }
 ln_code ln_cpu_amax(ln_cpu *cpu, ln_call *call) { return reduce(cpu, call, MAX, false); }
 ln_code ln_cpu_amin(ln_cpu *cpu, ln_call *call) { return reduce(cpu, call, MIN, false); }

@@ -1,25 +1,28 @@
 /* unary.c: elementwise ops of one input, and the losses and elementwise gradients that take
- * two or three tensors of one shape.
+ * two or three tensors of one shape. The blocked layout is no different to them, run by run.
  */
 #include <math.h>
 #include <stdatomic.h>
 
-#include "iter.h"
+#include "images.h"
 #include "span.h"
 
 /* -- f32 */
 
 typedef struct unary_job {
   ln_unary_fn fn;
-  char *y;
-  const float *x;
-  size_t ysize;
+  ln_runs runs;
+  ln_images x, y;
+  size_t ysize; /* bytes of one of y's elements */
   float p, q;
 } unary_job;
 
 static void unary_range(void *arg, int64_t begin, int64_t end) {
   const unary_job *j = arg;
-  j->fn(j->y + begin * (int64_t)j->ysize, j->x + begin, end - begin, j->p, j->q);
+  int64_t run, from;
+  const int64_t n = ln_run_block(&j->runs, begin, end, &run, &from);
+  char *y = (char *)j->y.data + (run * j->y.image + from) * (int64_t)j->ysize;
+  j->fn(y, j->x.data + run * j->x.image + from, n, j->p, j->q);
 }
 
 /* -- integers: the ops that mean something for them */
@@ -79,9 +82,10 @@ static ln_code unary(ln_cpu *cpu, ln_call *call, int64_t cost, double p, double 
     ln_cpu_for(cpu, n, LN_BLOCK, cost, integer_range, &j);
     return LN_OK;
   }
-  unary_job j = {.fn = cpu->spans->map->unary[call->op], .y = call->out[0].data, .x = call->in[0].data,
-                 .ysize = ln_dtype_size(call->out[0].meta.dtype), .p = (float)p, .q = (float)q};
-  ln_cpu_for(cpu, n, LN_BLOCK, cost, unary_range, &j);
+  unary_job j = {.fn = cpu->spans->map->unary[call->op], .runs = ln_runs_of(call), .y = ln_images_of(&call->out[0]),
+                 .x = ln_images_of(&call->in[0]), .ysize = ln_dtype_size(call->out[0].meta.dtype),
+                 .p = (float)p, .q = (float)q};
+  ln_cpu_for(cpu, j.runs.n * j.runs.padded, LN_BLOCK, cost, unary_range, &j);
   return LN_OK;
 }
 
@@ -116,26 +120,32 @@ ln_code ln_cpu_leaky_relu(ln_cpu *cpu, ln_call *call) { return unary(cpu, call, 
 
 typedef struct map_job {
   ln_map_fn fn;
-  float *y;
-  const float *a, *b, *c;
+  ln_runs runs;
+  ln_images y, a, b, c;
   float p;
 } map_job;
 
+static float *run_data(ln_images t, int64_t run, int64_t from) {
+  return t.data ? t.data + run * t.image + from : NULL;
+}
+
 static void map_range(void *arg, int64_t begin, int64_t end) {
   const map_job *j = arg;
-  const float *c = j->c ? j->c + begin : NULL;
-  j->fn(j->y + begin, j->a + begin, j->b + begin, c, end - begin, j->p);
+  int64_t run, from;
+  const int64_t n = ln_run_block(&j->runs, begin, end, &run, &from);
+  j->fn(run_data(j->y, run, from), run_data(j->a, run, from), run_data(j->b, run, from), run_data(j->c, run, from), n, j->p);
 }
 
 static map_job map_of(const ln_cpu *cpu, const ln_call *call) {
-  return (map_job){.fn = cpu->spans->map->map[call->op], .y = call->out[0].data, .a = call->in[0].data,
-                   .b = call->in[1].data, .c = call->nin > 2 ? call->in[2].data : NULL,
-                   .p = (float)call->attrs->slope};
+  map_job j = {.fn = cpu->spans->map->map[call->op], .runs = ln_runs_of(call), .y = ln_images_of(&call->out[0]),
+               .a = ln_images_of(&call->in[0]), .b = ln_images_of(&call->in[1]), .p = (float)call->attrs->slope};
+  if (call->nin > 2) j.c = ln_images_of(&call->in[2]);
+  return j;
 }
 
 static ln_code map(ln_cpu *cpu, ln_call *call, int64_t cost) {
   map_job j = map_of(cpu, call);
-  ln_cpu_for(cpu, call->out[0].numel, LN_BLOCK, cost, map_range, &j);
+  ln_cpu_for(cpu, j.runs.n * j.runs.padded, LN_BLOCK, cost, map_range, &j);
   return LN_OK;
 }
 
@@ -150,7 +160,8 @@ typedef struct bce_job {
 static void bce_range(void *arg, int64_t begin, int64_t end) {
   bce_job *j = arg;
   int outside = 0;
-  for (int64_t i = begin; i < end; i++) outside |= (j->map.a[i] < 0) | (j->map.a[i] > 1);
+  const float *p = j->map.a.data; /* plain: one run */
+  for (int64_t i = begin; i < end; i++) outside |= (p[i] < 0) | (p[i] > 1);
   if (outside) atomic_store_explicit(&j->outside, true, memory_order_relaxed);
   map_range(&j->map, begin, end);
 }

@@ -1,0 +1,4 @@
+/* kern_layer.c: joins the kernels of the memory-bound layers (layer_kern.h). */
+#include "layer_kern.h"
+
+const ln_layer_kerns KERN(layer) = {.norm = &KERN(norm), .pool = &KERN(pool), .move = &KERN(move)};

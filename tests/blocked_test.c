@@ -1,0 +1,575 @@
+/* blocked_test.c: the kernels of the blocked layout beside those of the plain one, on every instruction set of
+ * this processor: what layouts says, values (bits, but for sums), images that lie apart with guards between
+ * them, outputs over the first input, the same bits for one and three threads. Plain or blocked, what the planner
+ * takes apart gives the bits of the whole.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../nn/base/rng.h"
+#include "../nn/cpu/cpu.h"
+
+enum { MAX_IN = 6, GUARD = 0x7fa5a5a5 };
+
+static ln_mem mem;
+static int passed, failed;
+static uint64_t drawn;
+static const ln_backend *backend;
+static ln_cpu *one, *three; /* devices of one instruction set with 1 and 3 threads */
+static const char *isa;
+
+typedef struct example {
+  ln_call call;
+  ln_arg in[MAX_IN], out[LN_MAX_OUTPUTS];
+  ln_attrs attrs;
+  ln_scalars scalars;
+  ln_error err;
+} example;
+
+static void check(bool good, const example *e, const char *what) {
+  if (good) {
+    passed++;
+    return;
+  }
+  failed++;
+  char text[2][LN_SHAPE_TEXT];
+  ln_shape_text(&e->in[0].meta, text[0], sizeof text[0]);
+  ln_shape_text(&e->out[0].meta, text[1], sizeof text[1]);
+  if (failed < 40)
+    printf("FAILED %s %s: %s: %s -> %s, kernel %d stride %d %s\n", isa, ln_op_get(e->call.op)->name, what, text[0], text[1],
+           (int)e->attrs.kernel[0], (int)e->attrs.stride[0], e->err.text);
+}
+
+static void *fresh(size_t bytes) {
+  void *block = ln_alloc(&mem, bytes);
+  if (block == NULL) abort();
+  return block;
+}
+
+/* -- examples */
+
+static bool is_image(const ln_arg *a) { return a->meta.rank >= 3 && a->numel != 1; }
+
+static ln_arg *arg_of(example *e, int i) { return i < e->call.nin ? &e->in[i] : &e->out[i - e->call.nin]; }
+
+static void begin(example *e) {
+  memset(e, 0, sizeof *e);
+  ln_attrs_default(&e->attrs, &e->scalars);
+}
+
+/* in[].meta and attrs are set; asks the shape rule for the rest and gives outputs memory. */
+static bool complete(example *e, ln_op op, int nin) {
+  ln_meta in[MAX_IN], out[LN_MAX_OUTPUTS];
+  const int nout = ln_op_info_get(op)->nout;
+  e->call = (ln_call){.op = op, .nin = nin, .nout = nout, .in = e->in, .out = e->out, .attrs = &e->attrs,
+                      .scalars = &e->scalars, .err = &e->err};
+  for (int i = 0; i < nin; i++) {
+    in[i] = e->in[i].meta;
+    e->in[i].numel = in[i].dtype == LN_NONE ? 0 : ln_numel(&in[i]);
+  }
+  if (ln_op_get(op)->shape(in, nin, &e->attrs, out, &e->err) != LN_OK) return false;
+  for (int o = 0; o < nout; o++) {
+    e->out[o].meta = out[o];
+    e->out[o].numel = ln_numel(&out[o]);
+    e->out[o].data = fresh(ln_nbytes(&out[o]));
+  }
+  return true;
+}
+
+static ln_code run_on(ln_cpu *cpu, example *e) {
+  ln_code code = backend->prepare(cpu, &e->call);
+  if (code != LN_OK) return code;
+  e->call.workspace = fresh(e->call.workspace_bytes);
+  memset(e->call.workspace, 0xff, e->call.workspace_bytes); /* NaN: nothing may rely on it */
+  code = backend->run(cpu, &e->call);
+  backend->release(cpu, &e->call);
+  ln_free(&mem, e->call.workspace);
+  return code;
+}
+
+static void drop(example *e) {
+  for (int i = 0; i < e->call.nin + e->call.nout; i++) ln_free(&mem, arg_of(e, i)->data);
+}
+
+/* -- between the layouts, element by element */
+
+/* Where element i of a plain tensor lies in its blocked form. */
+static int64_t blocked_index(const ln_arg *a, int64_t i) {
+  const int64_t lanes = one->lanes, each = a->numel / a->meta.dim[0], s = each / a->meta.dim[1];
+  const int64_t n = i / each, c = i % each / s;
+  return n * a->image + (c / lanes * s + i % s) * lanes + c % lanes;
+}
+
+enum { MARGIN = 24 }; /* guards before the first image */
+
+static int64_t room(const ln_arg *a) { return a->meta.dim[0] * a->image + MARGIN; }
+
+static void to_blocked(ln_arg *to, const ln_arg *from, int64_t gap, bool copy) {
+  *to = *from;
+  to->layout = LN_BLOCKED;
+  to->image = from->numel / from->meta.dim[0] + gap;
+  int32_t *data = (int32_t *)fresh((size_t)room(to) * 4);
+  for (int64_t i = 0; i < room(to); i++) data[i] = GUARD;
+  data += MARGIN;
+  for (int64_t i = 0; i < from->numel && copy; i++) data[blocked_index(to, i)] = ((int32_t *)from->data)[i];
+  to->data = data;
+}
+
+static void drop_blocked(ln_arg *a) { ln_free(&mem, (int32_t *)a->data - MARGIN); }
+
+static bool guards_stand(const ln_arg *a) {
+  const int32_t *data = (int32_t *)a->data;
+  const int64_t each = a->numel / a->meta.dim[0];
+  for (int64_t i = -MARGIN; i < 0; i++)
+    if (data[i] != GUARD) return false;
+  for (int64_t n = 0; n < a->meta.dim[0]; n++)
+    for (int64_t i = each; i < a->image; i++)
+      if (data[n * a->image + i] != GUARD) return false;
+  return true;
+}
+
+/* -- comparing */
+
+static bool near_to(const float *a, const float *b, int64_t n) {
+  double difference = 0, norm = 0;
+  for (int64_t i = 0; i < n; i++) {
+    difference += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+    norm += (double)b[i] * (double)b[i];
+  }
+  return sqrt(difference) <= 1e-6 * sqrt(norm) + 1e-12;
+}
+
+/* A blocked or plain result beside the plain one. */
+static bool same(const ln_arg *got, const ln_arg *want, bool exact) {
+  float *plain = fresh((size_t)want->numel * 4);
+  for (int64_t i = 0; i < want->numel; i++)
+    plain[i] = ((float *)got->data)[got->layout == LN_BLOCKED ? blocked_index(got, i) : i];
+  const bool bits = memcmp(plain, want->data, (size_t)want->numel * 4) == 0;
+  const bool good = bits || (!exact && near_to(plain, want->data, want->numel));
+  ln_free(&mem, plain);
+  return good;
+}
+
+/* -- one example in both layouts */
+
+/* What the call is with its images blocked; which of its inputs already was does not matter. */
+static void ask_layouts(example *e, const example *plain, int already) {
+  for (int i = 0; i < e->call.nin; i++) e->in[i].layout = i == already ? LN_BLOCKED : LN_PLAIN;
+  for (int o = 0; o < e->call.nout; o++) e->out[o].layout = LN_PLAIN;
+  backend->layouts(one, &e->call);
+  for (int i = 0; i < e->call.nin + e->call.nout; i++) {
+    const bool wanted = is_image(arg_of(e, i)) && !(e->call.op == LN_OP_sum && i == 1);
+    check(arg_of(e, i)->layout == (wanted ? LN_BLOCKED : LN_PLAIN), plain, "has the layouts of the rule");
+  }
+}
+
+typedef struct variant {
+  int64_t gap;  /* between images, in elements */
+  bool in_place;
+  ln_cpu *cpu;
+} variant;
+
+static void run_variant(example *plain, const variant *v, bool exact) {
+  example e = *plain;
+  ln_arg asked_in[MAX_IN], asked_out[LN_MAX_OUTPUTS];
+  e.call.in = e.in, e.call.out = e.out, e.call.attrs = &e.attrs, e.call.scalars = &e.scalars, e.call.err = &e.err;
+  for (int i = 0; i < e.call.nin; i++)
+    if (is_image(&e.in[i])) ask_layouts(&e, plain, i);
+  memcpy(asked_in, e.in, sizeof asked_in), memcpy(asked_out, e.out, sizeof asked_out);
+  for (int i = 0; i < e.call.nin + e.call.nout; i++) {
+    ln_arg *a = arg_of(&e, i);
+    const ln_arg *p = arg_of(plain, i);
+    if (a->layout == LN_BLOCKED) to_blocked(a, p, v->in_place ? v->gap : v->gap * (1 + i), i < e.call.nin);
+    else if (i >= e.call.nin) a->data = fresh(ln_nbytes(&a->meta));
+  }
+  if (v->in_place) drop_blocked(&e.out[0]), e.out[0].data = e.in[0].data;
+  const ln_code code = run_on(v->cpu, &e);
+  check(code == LN_OK, &e, "runs blocked");
+  for (int i = 0; i < e.call.nin + e.call.nout && code == LN_OK; i++) {
+    ln_arg *a = arg_of(&e, i);
+    if (a->layout == LN_BLOCKED) check(guards_stand(a), plain, "leaves what lies between images alone");
+    const bool rounded = !exact && a->meta.dtype == LN_F32;
+    if (i >= e.call.nin) check(same(a, arg_of(plain, i), !rounded), plain, v->in_place ? "in place" : "equals the plain kernel");
+    else if (!v->in_place || i > 0) check(a->layout != LN_BLOCKED || same(a, arg_of(plain, i), true), plain, "leaves inputs alone");
+  }
+  for (int i = 0; i < e.call.nin + e.call.nout; i++) {
+    ln_arg *a = arg_of(&e, i);
+    if (v->in_place && i == e.call.nin) continue;
+    if (a->layout == LN_BLOCKED) drop_blocked(a);
+    else if (i >= e.call.nin) ln_free(&mem, a->data);
+  }
+}
+
+static void compare(example *plain, bool exact) {
+  const ln_arg *image = is_image(&plain->in[0]) ? &plain->in[0] : &plain->in[1];
+  const int64_t plane = image->numel / image->meta.dim[0] / image->meta.dim[1] * one->lanes;
+  check(run_on(one, plain) == LN_OK, plain, "runs plain");
+  run_variant(plain, &(variant){0, false, one}, exact);
+  run_variant(plain, &(variant){plane, false, one}, exact);
+  run_variant(plain, &(variant){2 * plane, false, three}, exact);
+  const bool may_overwrite = ln_op_get(plain->call.op)->flags & LN_INPLACE && plain->in[0].numel == plain->out[0].numel;
+  if (may_overwrite) run_variant(plain, &(variant){plane, true, one}, exact);
+}
+
+/* -- inputs */
+
+static ln_meta meta_of(ln_dtype dtype, int rank, const int64_t *dim) {
+  ln_meta m = {.dtype = dtype, .rank = rank};
+  for (int i = 0; i < rank; i++) m.dim[i] = dim[i];
+  return m;
+}
+
+/* kind: 'x' a normal image, 'n' one with NaN and infinities, 'p' positive, 'c' a vector of the channels,
+ * 'v' a positive one, 's' a scalar, '-' absent. */
+static void fill(ln_arg *a, char kind) {
+  float *data = a->data = fresh(ln_nbytes(&a->meta));
+  const int64_t n = a->numel = ln_numel(&a->meta);
+  const uint64_t counter = drawn++;
+  for (int64_t i = 0; i < n; i++) {
+    const float r = ln_normal_at(2, counter, (uint64_t)i);
+    data[i] = kind == 'p' || kind == 'v' ? 0.1f + fabsf(r) : r;
+    if (kind == 'n' && i % 7 == 3) data[i] = i % 5 == 0 ? INFINITY : i % 5 == 1 ? -INFINITY : i % 5 == 2 ? -0.0f : NAN;
+  }
+}
+
+static void set_inputs(example *e, const char *kinds, const ln_meta *image) {
+  for (int i = 0; kinds[i]; i++) {
+    if (kinds[i] == '-') continue;
+    e->in[i].meta = *image;
+    if (strchr("cv", kinds[i])) e->in[i].meta = meta_of(LN_F32, 1, &image->dim[1]);
+    if (kinds[i] == 's') e->in[i].meta = meta_of(LN_F32, 0, NULL);
+    fill(&e->in[i], kinds[i]);
+  }
+}
+
+/* -- elementwise ops, norms, sums: same-shaped images */
+
+typedef struct row {
+  ln_op op;
+  const char *in;
+  bool exact; /* no sums */
+} row;
+
+static const row rows[] = {
+    {LN_OP_relu, "n", true}, {LN_OP_relu_grad, "xn", true}, {LN_OP_leaky_relu, "n", true},
+    {LN_OP_leaky_relu_grad, "xn", true}, {LN_OP_add, "xx", true}, {LN_OP_add, "xs", true}, {LN_OP_sub, "xx", true},
+    {LN_OP_sub, "sx", true}, {LN_OP_mul, "xx", true}, {LN_OP_mul, "xs", true}, {LN_OP_div, "xx", true},
+    {LN_OP_div, "sx", true}, {LN_OP_neg, "n", true}, {LN_OP_abs, "n", true}, {LN_OP_sigmoid, "n", true},
+    {LN_OP_sigmoid_grad, "xx", true}, {LN_OP_tanh, "n", true}, {LN_OP_exp, "n", true}, {LN_OP_sqrt, "p", true},
+    {LN_OP_clamp, "n", true}, {LN_OP_maximum, "nx", true}, {LN_OP_minimum, "xn", true}, {LN_OP_reorder, "n", true},
+    {LN_OP_moments, "x", false}, {LN_OP_batch_norm, "xvc", false}, {LN_OP_batch_norm, "x--", false},
+    {LN_OP_batch_norm_eval, "ncvvc", true}, {LN_OP_batch_norm_eval, "xcv--", true}, {LN_OP_norm_relu, "ncvvc", true},
+    {LN_OP_norm_relu, "xcv--", true}, {LN_OP_batch_norm_grad, "xxvcv", false}, {LN_OP_batch_norm_grad, "xx-cv", false},
+    {LN_OP_norm_relu_grad, "xxcvvc", false}, {LN_OP_norm_relu_grad, "xxcv--", false}, {LN_OP_relu_grad_sum, "xx", false}};
+
+static void run_reorder(const ln_meta *image) {
+  example e;
+  begin(&e);
+  set_inputs(&e, "n", image);
+  if (!complete(&e, LN_OP_reorder, 1)) abort();
+  check(run_on(one, &e) == LN_OK && same(&e.out[0], &e.in[0], true), &e, "copies plain to plain");
+  const ln_arg x = e.in[0], y = e.out[0];
+  const int64_t gap = 40;
+  ln_arg from, to;
+  to_blocked(&from, &x, gap, true);
+  to_blocked(&to, &x, 3 * gap, false);
+  e.out[0] = to;
+  check(run_on(three, &e) == LN_OK && same(&to, &x, true) && guards_stand(&to), &e, "plain to blocked");
+  e.in[0] = from, e.out[0] = y;
+  memset(y.data, 0, ln_nbytes(&y.meta));
+  check(run_on(three, &e) == LN_OK && same(&y, &x, true), &e, "blocked to plain");
+  drop_blocked(&to);
+  to_blocked(&to, &x, 2 * gap, false);
+  e.out[0] = to;
+  check(run_on(one, &e) == LN_OK && same(&to, &x, true) && guards_stand(&to), &e, "blocked to blocked");
+  drop_blocked(&to), drop_blocked(&from);
+  e.in[0] = x, e.out[0] = y;
+  drop(&e);
+}
+
+static void run_rows(const ln_meta *image) {
+  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+    example e;
+    if (rows[r].op == LN_OP_reorder) {
+      run_reorder(image);
+      continue;
+    }
+    begin(&e);
+    e.scalars.lo = -0.5, e.scalars.hi = 0.75;
+    set_inputs(&e, rows[r].in, image);
+    if (complete(&e, rows[r].op, (int)strlen(rows[r].in))) compare(&e, rows[r].exact); /* else one element a channel */
+    drop(&e);
+  }
+  for (int keepdim = 0; keepdim < 2; keepdim++) {
+    example e;
+    begin(&e);
+    e.attrs.keepdim = keepdim;
+    for (int d = 0; d < image->rank; d++)
+      if (d != 1) e.attrs.dims[e.attrs.ndims++] = d;
+    set_inputs(&e, "x", image);
+    if (!complete(&e, LN_OP_sum, 1)) abort();
+    compare(&e, false);
+    drop(&e);
+  }
+}
+
+/* cat of three images along the channels, and the slices that its gradient takes. */
+static void run_channels(const ln_meta *image) {
+  example e;
+  begin(&e);
+  e.attrs.dim = 1;
+  set_inputs(&e, "xnx", image);
+  ln_free(&mem, e.in[1].data);
+  e.in[1].meta.dim[1] += one->lanes;
+  fill(&e.in[1], 'n');
+  if (!complete(&e, LN_OP_cat, 3)) abort();
+  compare(&e, true);
+  for (int part = 0; part < 2; part++) {
+    example s;
+    begin(&s);
+    s.attrs.dim = 1, s.attrs.start = part * image->dim[1], s.attrs.stop = s.attrs.start + e.in[part].meta.dim[1];
+    s.in[0].meta = e.out[0].meta;
+    fill(&s.in[0], 'n');
+    if (!complete(&s, LN_OP_slice, 1)) abort();
+    compare(&s, true);
+    drop(&s);
+  }
+  drop(&e);
+}
+
+/* -- pools */
+
+typedef struct window {
+  int64_t kernel, stride, padding, dilation;
+  bool ceil_mode, include_pad;
+} window;
+
+static const window windows[] = {{2, 2, 0, 1, false, true}, {2, 2, 0, 1, true, true}, {3, 2, 1, 1, false, true},
+                                 {3, 1, 1, 1, false, false}, {2, 1, 0, 2, false, true}, {3, 3, 1, 1, true, false}};
+
+static void set_window(ln_attrs *a, const window *w) {
+  for (int i = 0; i < LN_SPATIAL; i++)
+    a->kernel[i] = w->kernel, a->stride[i] = w->stride, a->padding[i] = w->padding, a->dilation[i] = w->dilation;
+  a->ceil_mode = w->ceil_mode, a->count_include_pad = w->include_pad;
+}
+
+static void set_size(ln_attrs *a, const ln_meta *image) {
+  a->nsize = image->rank - 2;
+  for (int i = 0; i < a->nsize; i++) a->size[i] = image->dim[2 + i];
+}
+
+/* indices: those of a pool, or NULL for any positions of the image. */
+static void run_pool_grad(const ln_meta *image, const ln_meta *pooled, const int32_t *indices, bool add) {
+  example e;
+  begin(&e);
+  set_size(&e.attrs, image);
+  const int gy = add ? 1 : 0;
+  if (add) set_inputs(&e, "x", image);
+  e.in[gy].meta = e.in[gy + 1].meta = *pooled;
+  fill(&e.in[gy], 'x');
+  e.in[gy + 1].meta.dtype = LN_I32;
+  const int64_t n = ln_numel(pooled), volume = ln_numel(image) / (image->dim[0] * image->dim[1]);
+  int32_t *data = e.in[gy + 1].data = fresh((size_t)n * 4);
+  for (int64_t i = 0; i < n; i++)
+    data[i] = indices ? indices[i] : (int32_t)ln_below_at(3, 0, drawn++, (uint64_t)volume);
+  if (!complete(&e, add ? LN_OP_max_pool_grad_add : LN_OP_max_pool_grad, gy + 2)) abort();
+  compare(&e, true);
+  /* An index outside is refused before anything is written. */
+  data[n / 2] = (int32_t)volume;
+  check(run_on(one, &e) == LN_EINVAL, &e, "refuses an index outside, plain");
+  ln_arg plain[MAX_IN], out = e.out[0];
+  memcpy(plain, e.in, sizeof plain);
+  for (int i = 0; i < gy + 2; i++) to_blocked(&e.in[i], &plain[i], 0, true);
+  to_blocked(&e.out[0], &out, 0, false);
+  check(run_on(three, &e) == LN_EINVAL, &e, "refuses an index outside, blocked");
+  for (int i = 0; i < gy + 2; i++) drop_blocked(&e.in[i]);
+  drop_blocked(&e.out[0]);
+  memcpy(e.in, plain, sizeof plain);
+  e.out[0] = out;
+  drop(&e);
+}
+
+static void run_average(const ln_meta *image, const window *w) {
+  example e, back;
+  begin(&e);
+  set_window(&e.attrs, w);
+  set_inputs(&e, "x", image);
+  if (complete(&e, LN_OP_avg_pool, 1)) {
+    compare(&e, true);
+    begin(&back);
+    set_window(&back.attrs, w);
+    set_size(&back.attrs, image);
+    set_inputs(&back, "x", &e.out[0].meta);
+    if (!complete(&back, LN_OP_avg_pool_grad, 1)) abort();
+    compare(&back, true);
+    drop(&back);
+  }
+  drop(&e);
+}
+
+static void run_pools(const ln_meta *image) {
+  for (size_t k = 0; k < sizeof windows / sizeof *windows; k++) {
+    example e;
+    begin(&e);
+    set_window(&e.attrs, &windows[k]);
+    set_inputs(&e, "n", image);
+    if (complete(&e, LN_OP_max_pool, 1)) {
+      compare(&e, true);
+      for (int add = 0; add < 2; add++) {
+        run_pool_grad(image, &e.out[0].meta, e.out[1].data, add);
+        if (k == 0) run_pool_grad(image, &e.out[0].meta, NULL, add);
+      }
+    }
+    drop(&e);
+    if (windows[k].dilation == 1) run_average(image, &windows[k]);
+  }
+}
+
+/* -- resampling */
+
+static void run_resampling(const ln_meta *image) {
+  for (int k = 0; k < 9; k++) {
+    example e;
+    begin(&e);
+    e.attrs.mode = k < 3 ? LN_MODE_NEAREST : LN_MODE_LINEAR;
+    e.attrs.align_corners = k >= 6;
+    e.attrs.nsize = image->rank - 2;
+    ln_meta resized = *image;
+    for (int i = 0; i < e.attrs.nsize; i++) {
+      const int64_t size = image->dim[2 + i];
+      resized.dim[2 + i] = e.attrs.size[i] = k % 3 == 0 ? 2 * size : k % 3 == 1 ? size / 2 + 1 : i == 0 ? size : size + 3;
+    }
+    example back = e;
+    set_inputs(&e, "x", image);
+    if (!complete(&e, LN_OP_interpolate, 1)) abort();
+    compare(&e, true);
+    set_size(&back.attrs, image);
+    set_inputs(&back, "x", &resized);
+    if (!complete(&back, LN_OP_interpolate_grad, 1)) abort();
+    compare(&back, true);
+    drop(&back);
+    drop(&e);
+  }
+}
+
+/* -- one op taken apart into several has the bits of the one */
+
+static void call_on(example *e, ln_op op, int nin) {
+  if (!complete(e, op, nin)) abort();
+  if (e->in[0].layout == LN_BLOCKED) {
+    const ln_arg plain = e->out[0];
+    if (op != LN_OP_moments) to_blocked(&e->out[0], &plain, 0, false), ln_free(&mem, plain.data);
+  }
+  check(run_on(one, e) == LN_OK, e, "runs as a part");
+}
+
+static void drop_outputs(example *e) {
+  for (int o = 0; o < e->call.nout; o++) {
+    if (e->out[o].layout == LN_BLOCKED) drop_blocked(&e->out[o]);
+    else ln_free(&mem, e->out[o].data);
+  }
+}
+
+static void run_parts(const ln_meta *image, bool blocked) {
+  example whole, moments, apart, relu, fused;
+  begin(&whole);
+  set_inputs(&whole, "xvc", image);
+  const ln_arg plain = whole.in[0];
+  if (blocked) to_blocked(&whole.in[0], &plain, 0, true);
+  moments = apart = relu = fused = whole;
+  call_on(&whole, LN_OP_batch_norm, 3);
+  call_on(&moments, LN_OP_moments, 1);
+  apart.in[1] = moments.out[0], apart.in[2] = moments.out[1], apart.in[3] = whole.in[1], apart.in[4] = whole.in[2];
+  memcpy(fused.in, apart.in, sizeof fused.in);
+  call_on(&apart, LN_OP_batch_norm_eval, 5);
+  const size_t bytes = (size_t)plain.numel * 4, vector = ln_nbytes(&moments.out[0].meta);
+  check(memcmp(whole.out[1].data, moments.out[0].data, vector) == 0 && memcmp(whole.out[2].data, moments.out[1].data, vector) == 0,
+        &whole, "moments are batch_norm's");
+  check(memcmp(whole.out[0].data, apart.out[0].data, bytes) == 0, &whole, "batch_norm is moments and batch_norm_eval");
+  relu.in[0] = apart.out[0];
+  call_on(&relu, LN_OP_relu, 1);
+  call_on(&fused, LN_OP_norm_relu, 5);
+  check(memcmp(relu.out[0].data, fused.out[0].data, bytes) == 0, &fused, "norm_relu is relu of batch_norm_eval");
+  drop_outputs(&relu), drop_outputs(&fused), drop_outputs(&apart), drop_outputs(&moments), drop_outputs(&whole);
+  if (blocked) drop_blocked(&whole.in[0]);
+  ln_free(&mem, plain.data), ln_free(&mem, whole.in[1].data), ln_free(&mem, whole.in[2].data);
+}
+
+/* -- what has no blocked kernel, and what it is told */
+
+static void run_refusals(void) {
+  const int64_t odd[] = {2, 3, 4, 4}, even[] = {2, one->lanes, 4, 4};
+  example e;
+  begin(&e);
+  e.in[0].meta = meta_of(LN_F32, 4, odd);
+  if (!complete(&e, LN_OP_relu, 1)) abort();
+  e.in[0].layout = LN_BLOCKED;
+  check(backend->prepare(one, &e.call) == LN_ENOTSUP, &e, "refuses channels that fill no vector");
+  backend->layouts(one, &e.call);
+  check(e.in[0].layout == LN_PLAIN && e.out[0].layout == LN_PLAIN, &e, "wants such channels plain");
+  ln_free(&mem, e.out[0].data);
+  e.in[0].meta = meta_of(LN_F32, 4, even);
+  if (!complete(&e, LN_OP_relu, 1)) abort();
+  e.in[0].layout = LN_BLOCKED, e.out[0].layout = LN_PLAIN;
+  check(backend->prepare(one, &e.call) == LN_ENOTSUP, &e, "refuses an output in another layout");
+  ln_free(&mem, e.out[0].data);
+  if (!complete(&e, LN_OP_log, 1)) abort();
+  e.in[0].layout = e.out[0].layout = LN_BLOCKED;
+  check(backend->prepare(one, &e.call) == LN_ENOTSUP, &e, "refuses what has no blocked kernel");
+  ln_free(&mem, e.out[0].data);
+}
+
+static void run_isa(void) {
+  static const int64_t sizes[][3] = {{37}, {1}, {7, 9}, {16, 20}, {64, 80}, {3, 5, 6}, {4, 6, 8}};
+  static const int ranks[] = {1, 1, 2, 2, 2, 3, 3};
+  for (size_t k = 0; k < sizeof ranks / sizeof *ranks; k++) {
+    for (int many = 0; many < 2; many++) {
+      int64_t dim[LN_MAX_RANK] = {many ? 3 : 1, one->lanes * (many ? 3 : 1)};
+      memcpy(dim + 2, sizes[k], sizeof sizes[k]);
+      const ln_meta image = meta_of(LN_F32, 2 + ranks[k], dim);
+      run_rows(&image);
+      run_channels(&image);
+      run_pools(&image);
+      run_resampling(&image);
+      for (int blocked = 0; blocked < 2 && (many || k > 1); blocked++) run_parts(&image, blocked);
+    }
+  }
+  /* more than one piece a plane */
+  const int64_t large[] = {2, one->lanes, 90, 131};
+  const ln_meta image = meta_of(LN_F32, 4, large);
+  run_rows(&image);
+  run_parts(&image, true);
+  run_refusals();
+}
+
+static bool open_device(ln_cpu **cpu, int threads) {
+  ln_error err;
+  const ln_device_options options = {.threads = threads, .deterministic = true};
+  void *self;
+  if (backend->open(&mem, &options, &self, &err) != LN_OK) return false;
+  *cpu = self;
+  return true;
+}
+
+int main(void) {
+  static const char *const isas[] = {"generic", "avx2", "avx512"};
+  int skipped = 0;
+  backend = ln_cpu_backend();
+  for (int i = 0; i < 3; i++) {
+    isa = isas[i];
+    setenv("LUNETTE_ISA", isa, 1);
+    if (!open_device(&one, 1)) {
+      printf("%s: skipped, not on this processor\n", isa);
+      skipped++;
+      continue;
+    }
+    if (!open_device(&three, 3)) abort();
+    run_isa();
+    backend->close(one), backend->close(three);
+  }
+  if (mem.live != 0) failed++, printf("FAILED: %zu bytes are still live\n", (size_t)mem.live);
+  printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
+  return failed != 0;
+}
