@@ -104,8 +104,11 @@ static void count_commits(ln_plan *plan) {
 static void share(ln_plan *plan, int slot, int with) {
   int root = plan->slot[with].root;
   ln_slot *s = &plan->slot[slot], *r = &plan->slot[root];
-  s->root = root;
-  s->shift = plan->slot[with].shift;
+  for (int i = 0; i < plan->nslot; i++) { /* the slot, and what lies in its memory already */
+    if (plan->slot[i].root != slot) continue;
+    plan->slot[i].root = root;
+    plan->slot[i].shift += plan->slot[with].shift;
+  }
   if (s->first < r->first && r->place != LN_EXTERNAL) r->first = s->first;
   if (s->last > r->last) r->last = s->last;
   r->live = r->live || s->live;
