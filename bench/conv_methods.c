@@ -12,6 +12,7 @@
 #include "../nn/cpu/conv_direct.h"
 #include "../nn/cpu/conv_products.h"
 #include "../nn/cpu/conv_tiles.h"
+#include "../nn/cpu/winograd.h"
 
 static ln_mem mem;
 static ln_cpu *cpu;
@@ -49,6 +50,11 @@ static void products(const work *w) { ln_conv_products_run(cpu, &w->g, w->dir, &
 static void tiles(const work *w) {
   if (w->dir == LN_CONV_BACKWARD_WEIGHTS) ln_tiles_grad_run(cpu, &w->g, &w->sides, &w->t, w->workspace);
   else ln_tiles_run(cpu, &w->g, w->dir, &w->sides, &w->t, NULL, w->workspace);
+}
+
+static void winograd(const work *w) {
+  if (w->dir == LN_CONV_BACKWARD_WEIGHTS) ln_wino_grad_run(cpu, &w->g, &w->t, &w->sides.images, w->workspace);
+  else ln_wino_run(cpu, &w->g, w->dir, &w->t, &w->sides.images, NULL, NULL, true, w->workspace);
 }
 
 static double time_of(void (*run)(const work *), const work *w) {
@@ -92,6 +98,9 @@ static void bench(int64_t n, int64_t ci, int64_t co, int64_t size, int64_t kerne
       report(ln_dnnl_conv_reorders(w.direct.dnnl) ? "direct*" : "direct", direct, &w, ln_conv_direct_workspace(&w.direct));
     if (ln_tiles_can(cpu, g, &w.sides))
       report("tiles", tiles, &w, dir == 2 ? ln_tiles_grad_workspace(cpu, g) : ln_tiles_workspace(cpu, g, w.dir, false));
+    if (dir == 2 && ln_wino_grad_can(cpu, g) && w.sides.src == LN_BLOCKED)
+      report("winograd", winograd, &w, ln_wino_grad_workspace(cpu, g));
+    if (dir < 2 && ln_wino_can(cpu, g, w.dir)) report("winograd", winograd, &w, ln_wino_workspace(cpu, g, w.dir, false));
     report("products", products, &w, ln_conv_products_workspace(cpu, g, w.dir, &w.sides));
     printf("\n");
     fflush(stdout);
@@ -100,20 +109,24 @@ static void bench(int64_t n, int64_t ci, int64_t co, int64_t size, int64_t kerne
   }
 }
 
-int main(void) {
+/* CI CO SIZE KERNEL STRIDE [N], or without arguments the shapes that conv_choice.c rests on. */
+int main(int argc, char **argv) {
   ln_device_options options = {.threads = 1};
   ln_error err;
   void *self;
   if (ln_cpu_backend()->open(&mem, &options, &self, &err) != LN_OK) return printf("%s\n", err.text), 1;
   cpu = self;
-  /* transposed convolutions: ours of co -> ci */
-  bench(2, 64, 128, 256, 2, 2);
-  bench(2, 128, 256, 128, 2, 2);
-  bench(2, 256, 512, 64, 2, 2);
-  bench(2, 512, 1024, 32, 2, 2);
-  bench(2, 64, 64, 128, 1, 1);
-  bench(2, 256, 128, 64, 1, 1);
-  bench(2, 512, 512, 32, 1, 1);
+  static const int shapes[][5] = {{64, 128, 256, 2, 2}, {128, 256, 128, 2, 2}, {256, 512, 64, 2, 2}, {512, 1024, 32, 2, 2},
+                                  {64, 64, 128, 1, 1}, {256, 128, 64, 1, 1}, {512, 512, 32, 1, 1}, {8, 8, 128, 3, 1},
+                                  {16, 16, 128, 3, 1}, {16, 32, 128, 3, 1}, {32, 32, 128, 3, 1}, {64, 64, 128, 3, 1},
+                                  {64, 64, 8, 3, 1}, {128, 128, 64, 3, 1}, {256, 256, 32, 3, 1}, {512, 512, 16, 3, 1},
+                                  {512, 512, 4, 3, 1}, {1024, 1024, 16, 3, 1}};
+  int given[5] = {0};
+  for (int i = 0; i < 5 && i + 1 < argc; i++) given[i] = atoi(argv[i + 1]);
+  for (size_t i = 0; i < (argc > 5 ? 1 : sizeof shapes / sizeof *shapes); i++) {
+    const int *s = argc > 5 ? given : shapes[i];
+    bench(argc > 6 ? atoi(argv[6]) : 2, s[0], s[1], s[2], s[3], s[4]);
+  }
   ln_cpu_backend()->close(self);
   return 0;
 }

@@ -352,6 +352,43 @@ static void run_nan(void) {
   for (int i = 0; i < 2; i++) ln_free(&mem, e.data[i]);
 }
 
+/* -- transformed weights of a frozen plan are kept, but only for the version that they were made of */
+
+static void run_versions(void) {
+  int64_t c = 4 * dev[0]->lanes, x[] = {1, c, 64, 64}, w[] = {c, c, 3, 3};
+  example e = {0};
+  ln_attrs_default(&e.attrs, &e.scalars);
+  e.attrs.padding[0] = e.attrs.padding[1] = 1;
+  e.in[0].meta = meta_of(4, x), e.in[1].meta = meta_of(4, w);
+  if (!complete(&e, &ops[0], 2)) abort();
+  ln_cpu_conv_layouts(dev[0], &e.call);
+  for (int i = 0; i < 2; i++) {
+    set_image(&e.in[i], false);
+    fill(e.in[i].data = fresh(ln_nbytes(&e.in[i].meta)), e.in[i].numel);
+  }
+  set_image(&e.out[0], false);
+  float *y = e.out[0].data = fresh(ln_nbytes(&e.out[0].meta)), *weights = e.in[1].data;
+  e.call.frozen = true;
+  check(ops[0].prepare(dev[0], &e.call) == LN_OK, &e, "is prepared", 0);
+  e.call.workspace = fresh(e.call.workspace_bytes);
+  /* one weight doubles from run to run, so that a result says which weights it was made of */
+  static const uint64_t versions[] = {7, 7, 8, 0, 0, 8};
+  static const bool renewed[] = {true, false, true, true, true, true};
+  float last = 0;
+  for (int i = 0; i < 6; i++) {
+    e.in[1].version = versions[i];
+    weights[4] *= 2.0f; /* the tap above each pixel of output channel 0 from input channel 0 */
+    check(ops[0].run(dev[0], &e.call) == LN_OK, &e, "runs", i);
+    float now = y[(12 * 64 + 12) * dev[0]->lanes];
+    check(i == 0 || (now != last) == renewed[i], &e, "takes the kept weights for the same version alone", i);
+    last = now;
+  }
+  ops[0].release(dev[0], &e.call);
+  ln_free(&mem, e.call.workspace);
+  ln_free(&mem, y);
+  for (int i = 0; i < 2; i++) ln_free(&mem, e.in[i].data);
+}
+
 /* -- oneDNN: blocked sides of usual shapes are taken as they are, by no reference loop */
 
 static void run_primitive(const ln_cpu *cpu, int64_t ci, int64_t co, int64_t kernel, int64_t stride, ln_conv_dir dir) {
@@ -422,6 +459,7 @@ int main(int argc, char **argv) {
   run_layer(2 * l, 4 * l, 26, 42, 2, true);
   run_layer(4 * l, 4 * l, 19, 22, 3, false);
   run_nan();
+  run_versions();
   run_primitives(dev[0]);
   for (int i = 0; i < DEVICES; i++) ln_cpu_backend()->close(dev[i]);
   ln_ref_backend()->close(reference);

@@ -6,6 +6,7 @@
 #include "conv_direct.h"
 #include "conv_products.h"
 #include "conv_tiles.h"
+#include "winograd.h"
 
 typedef struct step {
   ln_conv_geometry g;
@@ -13,6 +14,8 @@ typedef struct step {
   ln_conv_sides sides;
   ln_conv_method method;
   ln_conv_direct direct;
+  float *kept;           /* Winograd's transformed weights of a frozen plan, or NULL */
+  uint64_t kept_version; /* of the weights that they were made of; 0: none */
   ln_finish finish;
   size_t statistics; /* bytes at the start of the workspace: per channel, then those of finish */
 } step;
@@ -51,13 +54,23 @@ static void prepare_statistics(const ln_cpu *cpu, step *s, const ln_call *call) 
   s->finish = ln_finish_of(cpu, &s->g, s->dir, call->out[0].layout, ln_conv_image(&call->out[0]));
   int64_t piece = s->method == LN_CONV_TILES ? ln_tiles_piece(cpu, &s->g, s->dir) : 0;
   if (piece > 0) ln_finish_cut(&s->finish, piece);
-  s->statistics = ln_finish_workspace(&s->finish, moments, sums);
+  s->statistics = s->method == LN_CONV_WINOGRAD ? 0 : ln_finish_workspace(&s->finish, moments, sums);
   if (moments) s->statistics += channel_bytes(s, sizeof(ln_moments));
   if (sums) s->statistics += channel_bytes(s, sizeof(double));
 }
 
+/* Room for transformed weights, which a plan that writes no cell need not make anew in every run. */
+static ln_code prepare_kept(ln_cpu *cpu, step *s, ln_call *call) {
+  if (!call->frozen || s->dir == LN_CONV_BACKWARD_WEIGHTS) return LN_OK;
+  size_t bytes = ln_wino_kept_bytes(cpu, &s->g, s->dir);
+  if (bytes == 0) return LN_OK;
+  s->kept = ln_alloc(cpu->mem, bytes);
+  return s->kept != NULL ? LN_OK : ln_fail(call->err, LN_ENOMEM, "out of memory for a convolution's transformed weights");
+}
+
 static ln_code prepare_method(ln_cpu *cpu, step *s, ln_call *call) {
   s->method = ln_conv_choose(cpu, &s->g, s->dir, &s->sides);
+  if (s->method == LN_CONV_WINOGRAD) return prepare_kept(cpu, s, call);
   if (s->method != LN_CONV_DIRECT) return LN_OK;
   bool finish = call->op == LN_OP_conv_relu || ln_conv_has_moments(call->op) || ln_conv_has_sums(call->op);
   ln_code code = ln_conv_direct_new(cpu, &s->g, s->dir, &s->sides, ln_conv_has_bias(call), finish, &s->direct, call->err);
@@ -71,6 +84,8 @@ static size_t method_workspace(const ln_cpu *cpu, const step *s, bool bias) {
   case LN_CONV_DIRECT: return ln_conv_direct_workspace(&s->direct);
   case LN_CONV_TILES:
     return weights ? ln_tiles_grad_workspace(cpu, &s->g) : ln_tiles_workspace(cpu, &s->g, s->dir, bias);
+  case LN_CONV_WINOGRAD:
+    return weights ? ln_wino_grad_workspace(cpu, &s->g) : ln_wino_workspace(cpu, &s->g, s->dir, s->kept != NULL);
   default: return ln_conv_products_workspace(cpu, &s->g, s->dir, &s->sides);
   }
 }
@@ -97,6 +112,7 @@ static void release(ln_cpu *cpu, ln_call *call) {
   step *s = call->prepared;
   if (s == NULL) return;
   ln_conv_direct_free(&s->direct);
+  ln_free(cpu->mem, s->kept);
   ln_free(cpu->mem, s);
   call->prepared = NULL;
 }
@@ -115,7 +131,20 @@ static void clear(const ln_call *call) {
     memset((float *)y->data + n * y->image, 0, bytes / (size_t)y->meta.dim[0]);
 }
 
-/* Runs the method and finishes the output's images with f, whose bias is left to it where the method has none. */
+/* The epilogue is part of it. What was kept serves as long as the weights are those it was made of. */
+static void run_winograd(const ln_cpu *cpu, step *s, const ln_call *call, const ln_epilogue *e, void *workspace) {
+  ln_conv_tensors t = ln_conv_tensors_of(call);
+  if (s->dir == LN_CONV_BACKWARD_WEIGHTS) {
+    ln_wino_grad_run(cpu, &s->g, &t, &s->sides.images, workspace);
+    return;
+  }
+  uint64_t version = call->in[1].version;
+  bool fresh = version == 0 || version != s->kept_version;
+  ln_wino_run(cpu, &s->g, s->dir, &t, &s->sides.images, e, s->kept, fresh, workspace);
+  s->kept_version = version;
+}
+
+/* Runs another method and finishes the output's images with f, whose bias is left to it where the method has none. */
 static int run_method(const ln_cpu *cpu, const step *s, const ln_call *call, ln_finish *f, void *workspace) {
   ln_conv_tensors t = ln_conv_tensors_of(call);
   bool adds_bias = s->method != LN_CONV_DIRECT || s->dir == LN_CONV_FORWARD;
@@ -130,6 +159,8 @@ static int run_method(const ln_cpu *cpu, const step *s, const ln_call *call, ln_
   case LN_CONV_PRODUCTS:
     ln_conv_products_run(cpu, &s->g, s->dir, &s->sides, &t, workspace);
     if (rest != NULL) ln_finish_images(rest, 0, rest->n);
+    break;
+  case LN_CONV_WINOGRAD: break;
   }
   return 0;
 }
@@ -140,17 +171,21 @@ static void run_empty(const ln_call *call, const ln_finish *f) {
 }
 
 static ln_code run(ln_cpu *cpu, ln_call *call) {
-  const step *s = call->prepared;
+  step *s = call->prepared;
   char *workspace = call->workspace;
   ln_epilogue e = ln_conv_epilogue_of(call, call->workspace, call->workspace);
-  size_t channels = channel_bytes(s, e.moments != NULL ? sizeof *e.moments : e.sums != NULL ? sizeof *e.sums : 0);
-  ln_finish f = s->finish;
-  ln_finish_bind(&f, &e, call->out[0].data, workspace + channels);
   int status = 0;
-  if (ln_conv_is_empty(&s->g)) run_empty(call, &f);
-  else status = run_method(cpu, s, call, &f, workspace + s->statistics);
+  if (s->method == LN_CONV_WINOGRAD) {
+    run_winograd(cpu, s, call, &e, workspace + s->statistics);
+  } else {
+    size_t channels = channel_bytes(s, e.moments != NULL ? sizeof *e.moments : e.sums != NULL ? sizeof *e.sums : 0);
+    ln_finish f = s->finish;
+    ln_finish_bind(&f, &e, call->out[0].data, workspace + channels);
+    if (ln_conv_is_empty(&s->g)) run_empty(call, &f);
+    else status = run_method(cpu, s, call, &f, workspace + s->statistics);
+    ln_finish_merge(&f);
+  }
   if (status != 0) return ln_dnnl_fail(status, "running a convolution", call->err);
-  ln_finish_merge(&f);
   ln_conv_store_statistics(call, &e);
   return LN_OK;
 }
