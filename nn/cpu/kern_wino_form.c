@@ -82,15 +82,48 @@ WINO_INLINE void input(int m, const ln_wino_source *source, const ln_wino_tile *
 
 /* -- weights */
 
+/* The taps of the next `lanes` k are fetched ahead, a run of 9 lanes floats at a time. */
+WINO_INLINE void fetch_run(const float *w) {
+  for (int i = 0; i < 9 * LN_LANES; i += LINE) __builtin_prefetch(w + i, 0, 3);
+}
+
+/* g[9 k + tap], a channel a lane, where the taps of neighbouring k follow each other, ... */
+WINO_INLINE void gather_dense(const ln_wino_filter *f, vf *g) {
+  for (int l = 0; l < LN_LANES; l++) fetch_run(f->w + l * f->lane + 9 * LN_LANES);
+  for (int i = 0; i < 9; i++) {
+    vf *x = g + i * LN_LANES;
+    for (int l = 0; l < LN_LANES; l++) x[l] = vf_load(f->w + l * f->lane + i * LN_LANES);
+    wino_transpose(x);
+  }
+}
+
+/* ... and anywhere. A load of 16 reaches over the nine taps it is for, but the last one not over the end of the weights. */
+WINO_INLINE void gather(const ln_wino_filter *f, vf *g) {
+  enum { WHOLE = LN_LANES < 9 ? LN_LANES : 9 };
+  for (int k = 0; k < LN_LANES; k++, g += 9) {
+    const float *w = f->w + k * f->k, *last = w + (LN_LANES - 1) * f->lane;
+    vf x[LN_LANES];
+    fetch_run(w + LN_LANES * f->k);
+    for (int l = 0; l < LN_LANES; l++) x[l] = LN_LANES <= 9 || l < LN_LANES - 1 ? vf_load(w + l * f->lane) : (vf){0};
+    if (LN_LANES > 9)
+      for (int tap = 0; tap < WHOLE; tap++) x[LN_LANES - 1][tap] = last[tap];
+    wino_transpose(x);
+    for (int tap = 0; tap < WHOLE; tap++) g[f->flip ? 8 - tap : tap] = x[tap];
+    for (int tap = WHOLE; tap < 9; tap++)
+      for (int l = 0; l < LN_LANES; l++) g[f->flip ? 8 - tap : tap][l] = w[l * f->lane + tap];
+  }
+}
+
 WINO_INLINE void weights(int m, const ln_wino_filter *f, float *u, int64_t row, int64_t step) {
   const int side = m + 2;
+  LINED vf g[9 * LN_LANES];
+  if (f->k == 9 && !f->flip) gather_dense(f, g);
+  else gather(f, g);
   for (int k = 0; k < LN_LANES; k++) {
-    LINED vf g[9], half[SIDE_MOST * 3];
-    for (int tap = 0; tap < 9; tap++)
-      for (int l = 0; l < LN_LANES; l++) g[f->flip ? 8 - tap : tap][l] = f->w[l * f->lane + k * f->k + tap];
-    for (int j = 0; j < 3; j++) weights_1d(m, g + j, 3, half + j, 3);
+    LINED vf half[SIDE_MOST * 3];
+    for (int j = 0; j < 3; j++) weights_1d(m, g + 9 * k + j, 3, half + j, 3);
     vf *to = (vf *)u + k * row;
-    for (int i = 0; i < side; i++) weights_1d(m, half + i * 3, 1, to + i * side * step, step);
+    KEEP_LOOP for (int i = 0; i < side; i++) weights_1d(m, half + i * 3, 1, to + i * side * step, step);
   }
 }
 

@@ -12,6 +12,33 @@
 #ifdef LN_ISA
 #define WINO_INLINE static inline __attribute__((always_inline))
 
+/* A square of lanes x lanes: x[i][j] and x[j][i] change places, bit by bit of i and j. */
+#define WINO_LOW(l, s) ((l) & (s) ? LN_LANES + (l) - (s) : (l))
+#define WINO_HIGH(l, s) ((l) & (s) ? LN_LANES + (l) : (l) + (s))
+#define WINO_8(f, l, s) f(l, s), f(l + 1, s), f(l + 2, s), f(l + 3, s), f(l + 4, s), f(l + 5, s), f(l + 6, s), f(l + 7, s)
+#if LN_LANES == 16
+#define WINO_EACH(f, s) {WINO_8(f, 0, s), WINO_8(f, 8, s)}
+#else
+#define WINO_EACH(f, s) {WINO_8(f, 0, s)}
+#endif
+#define WINO_EXCHANGE(x, s)                                                     \
+  do {                                                                          \
+    const vi low = WINO_EACH(WINO_LOW, s), high = WINO_EACH(WINO_HIGH, s);       \
+    for (int i = 0; i < LN_LANES; i++)                                          \
+      if (!(i & (s))) {                                                         \
+        const vf a = x[i], b = x[i + (s)];                                      \
+        x[i] = __builtin_shuffle(a, b, low), x[i + (s)] = __builtin_shuffle(a, b, high); \
+      }                                                                         \
+  } while (0)
+WINO_INLINE void wino_transpose(vf x[LN_LANES]) {
+#if LN_LANES == 16
+  WINO_EXCHANGE(x, 8);
+#endif
+  WINO_EXCHANGE(x, 4);
+  WINO_EXCHANGE(x, 2);
+  WINO_EXCHANGE(x, 1);
+}
+
 /* v = B^T d: 6 of 6. */
 WINO_INLINE void wino4_input(const vf *d, int64_t s, vf *v, int64_t t) {
   const vf d0 = d[0], d1 = d[s], d2 = d[2 * s], d3 = d[3 * s], d4 = d[4 * s], d5 = d[5 * s];

@@ -184,15 +184,13 @@ static void make_weights(const run *r, int64_t c, int64_t b, float *u) {
   const int64_t to0 = c * p->to_block, tos = least(p->to - to0, p->to_block);
   const int64_t channel = p->taps * 9, filter = channel * L * (p->backward ? p->to : p->from);
   ln_wino_filter f = {.lane = p->backward ? channel : filter, .k = p->backward ? filter : channel, .flip = p->backward};
-  for (int64_t j = 0; j < tos; j++) {
-    const int64_t width = tos - (j & ~1) > 1 ? 2 : 1;
-    float *panel = u + (j & ~1) * ks * L * L + (j & 1) * L;
-    for (int64_t k = 0; k < ks; k++) {
-      const int64_t tap = (k0 + k) / p->from, block = (k0 + k) % p->from;
-      f.w = r->weights + (to0 + j) * L * f.lane + block * L * f.k + (p->backward ? p->taps - 1 - tap : tap) * 9;
-      p->form->weights(&f, panel + k * L * width * L, width, u_step(p) / L);
-    }
-  }
+  for (int64_t pair = 0; pair < tos; pair += 2)
+    for (int64_t k = 0; k < ks; k++)
+      for (int64_t j = pair; j < least(pair + 2, tos); j++) {
+        const int64_t tap = (k0 + k) / p->from, block = (k0 + k) % p->from, width = least(tos - pair, 2);
+        f.w = r->weights + (to0 + j) * L * f.lane + block * L * f.k + (p->backward ? p->taps - 1 - tap : tap) * 9;
+        p->form->weights(&f, u + (pair * ks + k * width) * L * L + (j - pair) * L, width, u_step(p) / L);
+      }
 }
 
 /* -- tiles */
