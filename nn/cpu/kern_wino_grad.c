@@ -129,7 +129,7 @@ static inline __attribute__((always_inline)) void register_tile(int rows, int wi
     }
 }
 
-/* The next position's operands come from L3: each register tile asks for some lines of them. */
+/* The next position's operands come from L3: each register tile asks for some lines of them, and for the next sums. */
 typedef struct ahead {
   const char *x, *y;
   int64_t x_lines, y_lines; /* of a register tile */
@@ -149,6 +149,7 @@ static inline __attribute__((always_inline)) void panel(int rows, int width, con
     const float *y = p->y + r / L * p->block + r % L;
     float *at = sums + r * width * L;
     fetch(a);
+    for (int i = 0; i < rows * width * L; i += LINE / 4) __builtin_prefetch(at + rows * width * L + i, 1, 3);
     register_tile(rows, width, x, y, run, p->block, at, p->add);
     for (int64_t k = run; k < p->tiles; k += run)
       register_tile(rows, width, x + k * L, y + k * L, p->tiles - k < run ? p->tiles - k : run, p->block, at, true);

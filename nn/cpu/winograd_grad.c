@@ -193,15 +193,16 @@ static ln_wino_sums all_sums(const job *j) {
 }
 
 /* Threads get the same positions in every group, so that their sums stay in their caches. */
-static void add_group(const job *j) {
-  const int64_t parts = ceil_div(j->co, CHUNK_ROWS);
+static void add_group(const job *j, int threads) {
+  const int64_t rows = LN_WINO_POSITIONS % threads == 0 ? j->co : at_most(CHUNK_ROWS, j->co);
+  const int64_t parts = ceil_div(j->co, rows);
   const ln_wino_sums sums = all_sums(j);
 #pragma omp for schedule(static)
   for (int64_t i = 0; i < LN_WINO_POSITIONS * parts; i++) {
-    const int64_t row0 = i % parts * CHUNK_ROWS;
+    const int64_t row0 = i % parts * rows;
     ln_wino_grad_product product = product_of(j, (int)(i / parts), row0, 0);
     product.row0 = row0;
-    product.rows = at_most(CHUNK_ROWS, j->co - row0);
+    product.rows = at_most(rows, j->co - row0);
     j->kern->product(&product, &sums, (int)(i / parts));
   }
 }
@@ -223,7 +224,7 @@ static void run_part(job *j) {
     j->tiles = at_most(p->group, tiles - j->tile0);
     transform_group(j, !p->single || j->ci0 == 0);
     if (p->single) finish_chunks(j);
-    else add_group(j);
+    else add_group(j, omp_get_num_threads());
     j->tile0 += j->tiles;
   } while (j->tile0 < tiles);
   if (!p->single) write_sums(j);
