@@ -7,7 +7,7 @@ what: train, infer, loader, export (the network as ONNX into file=) or versions.
 compile for PyTorch; onnxruntime or openvino for inference from file=; the number of workers for the loader.
 precision: f32 or bf16 (autocast). threads: 0 leaves each library's default."""
 import contextlib
-import importlib
+import importlib.util
 import json
 import os
 import sys
@@ -120,8 +120,6 @@ def exported(o):
 
 
 def export(o):
-    import importlib.util
-
     import torch
     net, _, _, images, _ = pipeline(o)
     scripted = importlib.util.find_spec("onnxscript") is not None  # the newer exporter needs it
