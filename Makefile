@@ -5,12 +5,12 @@
 #   make demo       deps if need be, build, run and compare the eight pipelines on drawn data
 #   make test       deps if need be, build, all quick tests; test-long adds the slow ones
 #   make test-asan  the tests under AddressSanitizer and UBSan (build/asan)
-#   make bench      the benchmarks of bench/
+#   make bench      Lunette beside its peers (bench/README.md); BENCH="--only gpt4" gives it options
 #   make lint       luacheck and shellcheck, where installed
 #   make install    into PREFIX (default /usr/local), DESTDIR is honoured
 #   make clean
 #
-# Variables: V=1 (show commands), CC, CFLAGS (added at the end), JOBS, BUILD, PREFIX, DESTDIR, DEMO_OPTIONS.
+# Variables: V=1 (show commands), CC, CFLAGS (added at the end), JOBS, BUILD, PREFIX, DESTDIR, DEMO_OPTIONS, BENCH.
 # Headers are tracked by the compiler (-MMD); new .c and .lua files are picked up by
 # themselves. Nothing is written outside BUILD, except by install and demo (runs/).
 
@@ -185,8 +185,13 @@ test-long:
 test-asan:
 	+@ASAN_OPTIONS=detect_leaks=0 $(fresh) BUILD=build/asan SANITIZE=1 run-tests
 
-bench: all
-	@bench/run
+bench: all $(BUILD)/bench/peak
+	@bench/peers
+	@$(BUILD)/lunette bench/main.lua $(BENCH)
+
+$(BUILD)/bench/peak: bench/peak.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(say)$(CC) $(STANDARD) $(WARNINGS) $(CFLAGS) -o $@ $<
 
 lint:
 	@tools/lint
