@@ -145,6 +145,17 @@ for _, case in ipairs(cases.conv) do
   table.insert(cases.conv_relu, case)
   if case.inputs[1].shape[1] > 0 then table.insert(cases.conv_moments, case) end
 end
+-- folded norms: with and without bias, weight and shift
+cases.conv_norm = {}
+for i, case in ipairs(cases.conv) do
+  local w = case.inputs[2].shape[1]
+  if w > 0 then
+    local c = function(kind) return with(kind, w) end
+    table.insert(cases.conv_norm, { inputs = { case.inputs[1], case.inputs[2], case.inputs[3] or false, c("any"), c("positive"),
+      i % 2 == 0 and c("any"), i % 3 == 0 and c("any") }, attrs = case.attrs })
+  end
+end
+cases.conv_norm_relu = cases.conv_norm
 local function masked(op, which, ...)
   local of = cases[op:gsub("_masked", "")][which]
   table.insert(cases[op], { inputs = { of.inputs[1], of.inputs[2], any(...) }, attrs = of.attrs })

@@ -80,7 +80,7 @@ static bool reorder_fits(const ln_cpu *cpu, const ln_call *call) {
 
 static bool is_conv(ln_op op) {
   switch (op) {
-  case LN_OP_conv: case LN_OP_conv_relu: case LN_OP_conv_moments: case LN_OP_conv_masked: case LN_OP_conv_transpose:
+  case LN_OP_conv: case LN_OP_conv_norm: case LN_OP_conv_norm_relu: case LN_OP_conv_relu: case LN_OP_conv_moments: case LN_OP_conv_masked: case LN_OP_conv_transpose:
   case LN_OP_conv_input_grad: case LN_OP_conv_input_grad_masked: case LN_OP_conv_weight_grad: return true;
   default: return false;
   }

@@ -210,6 +210,14 @@ ln_code ln_shape_conv_moments(const ln_meta *in, int nin, ln_attrs *attrs, ln_me
   return LN_OK;
 }
 
+/* in: x w b? mean var gamma? beta? */
+ln_code ln_shape_conv_norm(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
+  SHAPE_TRY(ln_shape_conv(in, nin, attrs, out, err));
+  const ln_meta norm[5] = {out[0], in[3], in[4], in[5], in[6]};
+  ln_meta same;
+  return ln_shape_batch_norm_eval(norm, 5, attrs, &same, err);
+}
+
 /* The mask m is like out[0]; out[1] has one sum per channel. */
 static ln_code complete_masked(const ln_meta *m, ln_meta *out, ln_error *err) {
   SHAPE_TRY(shape_need_same(&out[0], "the output", m, "the mask", err));

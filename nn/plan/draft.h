@@ -75,6 +75,7 @@ void ln_pass_precision(ln_draft *d);
 void ln_pass_round(ln_draft *d);
 void ln_pass_stow(ln_draft *d);
 void ln_pass_fuse_norm(ln_draft *d);
+void ln_pass_fold_norm(ln_draft *d);
 void ln_pass_fuse_conv(ln_draft *d);
 void ln_pass_fuse_relu(ln_draft *d);
 void ln_pass_fuse_pool(ln_draft *d);

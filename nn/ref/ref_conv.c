@@ -5,6 +5,8 @@
  * with respect to w adds y * x at w, over the very same taps. So there is one loop nest, and three
  * things that it may add up.
  */
+#include <math.h>
+
 #include "ref.h"
 
 /* -- matmul */
@@ -164,6 +166,29 @@ ln_code ln_ref_conv_transpose(ln_call *call) {
 ln_code ln_ref_conv_relu(ln_call *call) {
   double *y = correlate(call, true);
   for (int64_t i = 0; i < call->out[0].numel; i++) y[i] = y[i] < 0 ? 0 : y[i]; /* a NaN stays */
+  return ref_store(call, 0);
+}
+
+/* in: x w b? mean var gamma? beta? */
+static double *normalised(ln_call *call) {
+  double *y = correlate(call, true);
+  const double *mean = ref_in(call, 3), *var = ref_in(call, 4), *gamma = ref_in(call, 5), *beta = ref_in(call, 6);
+  ref_axis a = ref_axis_of(&call->out[0].meta, 1);
+  for (int64_t i = 0; i < call->out[0].numel; i++) {
+    int64_t c = i / a.inner % a.size;
+    y[i] = (y[i] - mean[c]) / sqrt(var[c] + call->attrs->eps) * (gamma != NULL ? gamma[c] : 1) + (beta != NULL ? beta[c] : 0);
+  }
+  return y;
+}
+
+ln_code ln_ref_conv_norm(ln_call *call) {
+  normalised(call);
+  return ref_store(call, 0);
+}
+
+ln_code ln_ref_conv_norm_relu(ln_call *call) {
+  double *y = normalised(call);
+  for (int64_t i = 0; i < call->out[0].numel; i++) y[i] = y[i] < 0 ? 0 : y[i];
   return ref_store(call, 0);
 }
 
