@@ -1,5 +1,6 @@
 /* conv_choice.c: the choice among the methods, with the measurements that it rests on. */
 #include "conv_choice.h"
+#include "conv_thin.h"
 #include "conv_tiles.h"
 #include "winograd.h"
 
@@ -59,6 +60,7 @@ static bool better_as_winograd(const ln_cpu *cpu, const ln_conv_geometry *g, ln_
 ln_conv_method ln_conv_choose(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
   bool plain = sides->src == LN_PLAIN && sides->dst == LN_PLAIN;
   if (plain) return better_as_products(g, dir, cpu->isa) ? LN_CONV_PRODUCTS : LN_CONV_DIRECT;
+  if (ln_thin_can(cpu, g, dir, sides)) return LN_CONV_THIN;
   if (better_as_tiles(cpu, g, sides)) return LN_CONV_TILES;
   if (better_as_winograd(cpu, g, dir, sides)) return LN_CONV_WINOGRAD;
   return LN_CONV_DIRECT;

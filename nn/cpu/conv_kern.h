@@ -45,17 +45,31 @@ typedef struct ln_outer {
 } ln_outer;
 typedef void ln_outer_fn(const ln_outer *o);
 
+/* One or two plain channels of neighbouring pixels, of one or more blocks of channels:
+ *   out[c][r] = start[c] + sum over taps t, blocks b and lanes l of
+ *               in[offset[t] + b block_step + r lanes + l] weights[weight[t] + b weight_step + c lanes + l] */
+enum { LN_REDUCE_PIXELS = 8 };
+typedef struct ln_reduce {
+  const float *in, *weights;
+  const int64_t *offset, *weight;
+  int64_t taps, blocks, block_step, weight_step;
+  float *out[2], start[2];
+} ln_reduce;
+typedef void ln_reduce_fn(const ln_reduce *r);
+
 typedef struct ln_conv_kerns {
   void (*finish)(const ln_finish_run *r);
   int pixels;
   ln_product_fn *const (*product)[2][LN_PRODUCT_PIXELS + 1]; /* [inner is 1][vectors - 1][pixels] */
   ln_outer_fn *const (*outer)[LN_OUTER_SCALARS + 1];        /* [vectors - 1][scalars] */
+  ln_reduce_fn *const (*reduce)[LN_REDUCE_PIXELS + 1];      /* [channels - 1][pixels: 8 of one channel, 4, 2, 1] */
 } ln_conv_kerns;
 
 #ifdef LN_ISA
 extern const ln_conv_kerns KERN(conv);
 extern ln_product_fn *const KERN(products)[2][2][LN_PRODUCT_PIXELS + 1];
 extern ln_outer_fn *const KERN(outers)[2][LN_OUTER_SCALARS + 1];
+extern ln_reduce_fn *const KERN(reduces)[2][LN_REDUCE_PIXELS + 1];
 #define LN_PIXELS (LN_LANES == 16 ? 12 : 6) /* times two vectors of sums, and what they need, fill the registers */
 #endif
 

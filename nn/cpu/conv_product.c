@@ -55,3 +55,19 @@ void ln_panels_run(const ln_panels *p, const float *in, const int64_t *in_at, fl
     run_panels(p, j, few ? full : 1, 2, in, in_at, out, out_at, count);
   if (p->vectors % 2 != 0) run_panels(p, full, 1, 1, in, in_at, out, out_at, count);
 }
+
+bool ln_chunk_next(ln_chunk *c, const int64_t size[LN_SPATIAL], int64_t first, int64_t last, int64_t most) {
+  int64_t row = first;
+  if (c->width > 0) { /* there was one */
+    row = (c->n * size[0] + c->d) * size[1] + c->h;
+    c->w += c->width;
+    if (c->w == size[2]) row += c->rows, c->w = 0;
+  }
+  if (row >= last) return false;
+  c->h = row % size[1];
+  c->d = row / size[1] % size[0];
+  c->n = row / size[1] / size[0];
+  c->width = least(most, size[2] - c->w);
+  c->rows = size[2] >= most ? 1 : least(least(most / size[2], size[1] - c->h), last - row);
+  return true;
+}
