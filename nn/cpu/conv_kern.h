@@ -19,16 +19,17 @@ typedef struct ln_finish_run {
   double *sums;
 } ln_finish_run;
 
-/* Products of a few pixels with panels of one or two vectors of weights: for every pixel r, and vector v of a panel,
- *   out[r][place[v] .. + lanes) = bias[v] + sum over blocks b and i < inner of in[r][offset[b] + i] weights[b inner + i][v]
- * where a vector of weights or bias is `lanes` floats; the next panel's place, bias and weights lie behind.
- * inner is lanes where in[] is blocked, 1 where it is plain. */
+/* Products of pixels with a panel of one or two vectors of weights: for every pixel i < count, and vector v of the panel,
+ *   out[out_at[i] + place[v] .. + lanes) = bias[v] + sum over blocks b and k < inner of
+ *                                          in[in_at[i] + offset[b] + k] weights[b inner + k][v]
+ * where a vector of weights or bias is `lanes` floats. inner is lanes where in is blocked, 1 where it is
+ * plain. A kernel works on so many pixels at a time, and leaves out those that are left over. */
 enum { LN_PRODUCT_PIXELS = 12 }; /* most that any instruction set takes; `pixels` says how many this one does */
 typedef struct ln_product {
-  const float *in[LN_PRODUCT_PIXELS];
-  float *out[LN_PRODUCT_PIXELS];
-  const int64_t *offset, *place;
-  int64_t blocks, panels;
+  const float *in;
+  float *out;
+  const int64_t *in_at, *out_at, *offset, *place;
+  int64_t count, blocks;
   const float *weights, *bias; /* bias or NULL */
 } ln_product;
 typedef void ln_product_fn(const ln_product *p);
