@@ -11,6 +11,7 @@
 
 #include "../nn/cpu/conv_direct.h"
 #include "../nn/cpu/conv_products.h"
+#include "../nn/cpu/conv_thin.h"
 #include "../nn/cpu/conv_tiles.h"
 #include "../nn/cpu/winograd.h"
 
@@ -50,6 +51,11 @@ static void products(const work *w) { ln_conv_products_run(cpu, &w->g, w->dir, &
 static void tiles(const work *w) {
   if (w->dir == LN_CONV_BACKWARD_WEIGHTS) ln_tiles_grad_run(cpu, &w->g, &w->sides, &w->t, w->workspace);
   else ln_tiles_run(cpu, &w->g, w->dir, &w->sides, &w->t, NULL, w->workspace);
+}
+
+static void thin(const work *w) {
+  ln_thin v = ln_thin_of(cpu, &w->g, w->dir, &w->sides);
+  ln_thin_run(cpu, &v, &w->t, NULL, w->workspace);
 }
 
 static void winograd(const work *w) {
@@ -98,6 +104,10 @@ static void bench(int64_t n, int64_t ci, int64_t co, int64_t size, int64_t kerne
       report(ln_dnnl_conv_reorders(w.direct.dnnl) ? "direct*" : "direct", direct, &w, ln_conv_direct_workspace(&w.direct));
     if (ln_tiles_can(cpu, g, &w.sides))
       report("tiles", tiles, &w, dir == 2 ? ln_tiles_grad_workspace(cpu, g) : ln_tiles_workspace(cpu, g, w.dir, false));
+    if (ln_thin_can(cpu, g, w.dir, &w.sides)) {
+      ln_thin v = ln_thin_of(cpu, g, w.dir, &w.sides);
+      report("thin", thin, &w, ln_thin_workspace(&v, false));
+    }
     if (dir == 2 && ln_wino_grad_can(cpu, g) && w.sides.src == LN_BLOCKED)
       report("winograd", winograd, &w, ln_wino_grad_workspace(cpu, g));
     if (dir < 2 && ln_wino_can(cpu, g, w.dir)) report("winograd", winograd, &w, ln_wino_workspace(cpu, g, w.dir, false));
@@ -120,7 +130,9 @@ int main(int argc, char **argv) {
                                   {64, 64, 128, 1, 1}, {256, 128, 64, 1, 1}, {512, 512, 32, 1, 1}, {8, 8, 128, 3, 1},
                                   {16, 16, 128, 3, 1}, {16, 32, 128, 3, 1}, {32, 32, 128, 3, 1}, {64, 64, 128, 3, 1},
                                   {64, 64, 8, 3, 1}, {128, 128, 64, 3, 1}, {256, 256, 32, 3, 1}, {512, 512, 16, 3, 1},
-                                  {512, 512, 4, 3, 1}, {1024, 1024, 16, 3, 1}};
+                                  {512, 512, 4, 3, 1}, {1024, 1024, 16, 3, 1}, {1, 64, 256, 3, 1}, {3, 64, 256, 3, 1},
+                                  {4, 32, 256, 3, 1}, {1, 16, 256, 5, 1}, {64, 1, 256, 1, 1}, {64, 4, 256, 1, 1},
+                                  {32, 1, 256, 3, 1}, {5, 32, 128, 3, 1}, {20, 32, 128, 3, 1}, {32, 7, 128, 3, 1}};
   int given[5] = {0};
   for (int i = 0; i < 5 && i + 1 < argc; i++) given[i] = atoi(argv[i + 1]);
   for (size_t i = 0; i < (argc > 5 ? 1 : sizeof shapes / sizeof *shapes); i++) {

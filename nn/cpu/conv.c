@@ -5,6 +5,7 @@
 #include "conv_choice.h"
 #include "conv_direct.h"
 #include "conv_products.h"
+#include "conv_thin.h"
 #include "conv_tiles.h"
 #include "winograd.h"
 
@@ -14,6 +15,7 @@ typedef struct step {
   ln_conv_sides sides;
   ln_conv_method method;
   ln_conv_direct direct;
+  ln_thin thin;
   float *kept;           /* Winograd's transformed weights of a frozen plan, or NULL */
   uint64_t kept_version; /* of the weights that they were made of; 0: none */
   ln_finish finish;
@@ -52,7 +54,8 @@ static void prepare_statistics(const ln_cpu *cpu, step *s, const ln_call *call) 
   if (s->dir == LN_CONV_BACKWARD_WEIGHTS) return;
   bool moments = ln_conv_has_moments(call->op), sums = ln_conv_has_sums(call->op);
   s->finish = ln_finish_of(cpu, &s->g, s->dir, call->out[0].layout, ln_conv_image(&call->out[0]));
-  int64_t piece = s->method == LN_CONV_TILES ? ln_tiles_piece(cpu, &s->g, s->dir) : 0;
+  int64_t piece = s->method == LN_CONV_TILES ? ln_tiles_piece(cpu, &s->g, s->dir)
+                  : s->method == LN_CONV_THIN ? ln_thin_piece(&s->thin) : 0;
   if (piece > 0) ln_finish_cut(&s->finish, piece);
   s->statistics = s->method == LN_CONV_WINOGRAD ? 0 : ln_finish_workspace(&s->finish, moments, sums);
   if (moments) s->statistics += channel_bytes(s, sizeof(ln_moments));
@@ -70,6 +73,7 @@ static ln_code prepare_kept(ln_cpu *cpu, step *s, ln_call *call) {
 
 static ln_code prepare_method(ln_cpu *cpu, step *s, ln_call *call) {
   s->method = ln_conv_choose(cpu, &s->g, s->dir, &s->sides);
+  if (s->method == LN_CONV_THIN) s->thin = ln_thin_of(cpu, &s->g, s->dir, &s->sides);
   if (s->method == LN_CONV_WINOGRAD) return prepare_kept(cpu, s, call);
   if (s->method != LN_CONV_DIRECT) return LN_OK;
   bool finish = call->op == LN_OP_conv_relu || ln_conv_has_moments(call->op) || ln_conv_has_sums(call->op);
@@ -82,6 +86,7 @@ static size_t method_workspace(const ln_cpu *cpu, const step *s, bool bias) {
   bool weights = s->dir == LN_CONV_BACKWARD_WEIGHTS;
   switch (s->method) {
   case LN_CONV_DIRECT: return ln_conv_direct_workspace(&s->direct);
+  case LN_CONV_THIN: return ln_thin_workspace(&s->thin, bias);
   case LN_CONV_TILES:
     return weights ? ln_tiles_grad_workspace(cpu, &s->g) : ln_tiles_workspace(cpu, &s->g, s->dir, bias);
   case LN_CONV_WINOGRAD:
@@ -152,6 +157,7 @@ static int run_method(const ln_cpu *cpu, const step *s, const ln_call *call, ln_
   const ln_finish *rest = ln_finish_needed(&f->e) ? f : NULL;
   switch (s->method) {
   case LN_CONV_DIRECT: return ln_conv_direct_run(cpu, &s->direct, &t, rest, workspace);
+  case LN_CONV_THIN: ln_thin_run(cpu, &s->thin, &t, rest, workspace); break;
   case LN_CONV_TILES:
     if (s->dir == LN_CONV_BACKWARD_WEIGHTS) ln_tiles_grad_run(cpu, &s->g, &s->sides, &t, workspace);
     else ln_tiles_run(cpu, &s->g, s->dir, &s->sides, &t, rest, workspace);

@@ -1,5 +1,6 @@
 /* conv_choice.c: the choice among the methods, with the measurements that it rests on. */
 #include "conv_choice.h"
+#include "conv_thin.h"
 #include "conv_tiles.h"
 #include "winograd.h"
 
@@ -36,6 +37,25 @@ static bool better_as_tiles(const ln_cpu *cpu, const ln_conv_geometry *g, const 
   return ln_tiles_can(cpu, g, sides) && (!pointwise || cpu->isa == LN_ISA_GENERIC);
 }
 
+/* One side blocked, the other plain, same machine, batch 2, ms of direct / conv_thin / products, forward, data, weights;
+ * but for the forward ones from few channels, oneDNN's reorder the thin side:
+ *   1->64 @256, 3x3          2.0 2.8 12     15 4.3 16     20 2.9 15
+ *   3->64 @256, 3x3          5.4 5.8 17     15 13 20      6.6 6.4 23
+ *   5->32 @128, 3x3          1.1 1.4 3.2    1.9 2.2 2.6   2.1 1.4 3.6
+ *   1->16 @256, 5x5          1.3 1.5 4.8    10 2.3 4.6    15 1.4 5.4
+ *   64->1 @256, 1x1          2.7 1.0 11     2.4 2.1 7.4   5.3 1.7 8.2
+ *   64->4 @256, 1x1          2.7 2.3 10     2.3 2.3 10    5.3 2.6 13
+ *   32->1 @256, 3x3          13 1.8 12      6.6 1.5 15    9.0 1.5 17
+ *   32->7 @128, 3x3          3.6 3.2 8.6    1.6 1.7 5.6   2.1 1.6 8.7
+ * A first layer's forward is near enough that the epilogue, which oneDNN leaves to a pass, decides.
+ */
+static bool better_as_thin(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
+  enum { FIRST_LAYER = 4 };
+  bool thin_src = sides->src == LN_PLAIN;
+  if (thin_src && dir != LN_CONV_BACKWARD_WEIGHTS && g->ci > FIRST_LAYER && cpu->isa != LN_ISA_GENERIC) return false;
+  return ln_thin_can(cpu, g, dir, sides);
+}
+
 /* Both sides blocked, 3x3, same machine, effective GFLOP/s of direct / Winograd, forward, data, weights:
  *   8->8 @128, batch 2       46 91   80 91   59 93
  *   16->32 @128              97 161  85 149  72 172
@@ -59,6 +79,7 @@ static bool better_as_winograd(const ln_cpu *cpu, const ln_conv_geometry *g, ln_
 ln_conv_method ln_conv_choose(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
   bool plain = sides->src == LN_PLAIN && sides->dst == LN_PLAIN;
   if (plain) return better_as_products(g, dir, cpu->isa) ? LN_CONV_PRODUCTS : LN_CONV_DIRECT;
+  if (better_as_thin(cpu, g, dir, sides)) return LN_CONV_THIN;
   if (better_as_tiles(cpu, g, sides)) return LN_CONV_TILES;
   if (better_as_winograd(cpu, g, dir, sides)) return LN_CONV_WINOGRAD;
   return LN_CONV_DIRECT;

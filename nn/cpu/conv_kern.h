@@ -19,16 +19,17 @@ typedef struct ln_finish_run {
   double *sums;
 } ln_finish_run;
 
-/* Products of a few pixels with panels of one or two vectors of weights: for every pixel r, and vector v of a panel,
- *   out[r][place[v] .. + lanes) = bias[v] + sum over blocks b and i < inner of in[r][offset[b] + i] weights[b inner + i][v]
- * where a vector of weights or bias is `lanes` floats; the next panel's place, bias and weights lie behind.
- * inner is lanes where in[] is blocked, 1 where it is plain. */
+/* Products of pixels with a panel of one or two vectors of weights: for every pixel i < count, and vector v of the panel,
+ *   out[out_at[i] + place[v] .. + lanes) = bias[v] + sum over blocks b and k < inner of
+ *                                          in[in_at[i] + offset[b] + k] weights[b inner + k][v]
+ * where a vector of weights or bias is `lanes` floats. inner is lanes where in is blocked, 1 where it is
+ * plain. A kernel works on so many pixels at a time, and leaves out those that are left over. */
 enum { LN_PRODUCT_PIXELS = 12 }; /* most that any instruction set takes; `pixels` says how many this one does */
 typedef struct ln_product {
-  const float *in[LN_PRODUCT_PIXELS];
-  float *out[LN_PRODUCT_PIXELS];
-  const int64_t *offset, *place;
-  int64_t blocks, panels;
+  const float *in;
+  float *out;
+  const int64_t *in_at, *out_at, *offset, *place;
+  int64_t count, blocks;
   const float *weights, *bias; /* bias or NULL */
 } ln_product;
 typedef void ln_product_fn(const ln_product *p);
@@ -45,17 +46,31 @@ typedef struct ln_outer {
 } ln_outer;
 typedef void ln_outer_fn(const ln_outer *o);
 
+/* One or two plain channels of neighbouring pixels, of one or more blocks of channels:
+ *   out[c][r] = start[c] + sum over taps t, blocks b and lanes l of
+ *               in[offset[t] + b block_step + r lanes + l] weights[weight[t] + b weight_step + c lanes + l] */
+enum { LN_REDUCE_PIXELS = 8 };
+typedef struct ln_reduce {
+  const float *in, *weights;
+  const int64_t *offset, *weight;
+  int64_t taps, blocks, block_step, weight_step;
+  float *out[2], start[2];
+} ln_reduce;
+typedef void ln_reduce_fn(const ln_reduce *r);
+
 typedef struct ln_conv_kerns {
   void (*finish)(const ln_finish_run *r);
   int pixels;
   ln_product_fn *const (*product)[2][LN_PRODUCT_PIXELS + 1]; /* [inner is 1][vectors - 1][pixels] */
   ln_outer_fn *const (*outer)[LN_OUTER_SCALARS + 1];        /* [vectors - 1][scalars] */
+  ln_reduce_fn *const (*reduce)[LN_REDUCE_PIXELS + 1];      /* [channels - 1][pixels: 8 of one channel, 4, 2, 1] */
 } ln_conv_kerns;
 
 #ifdef LN_ISA
 extern const ln_conv_kerns KERN(conv);
 extern ln_product_fn *const KERN(products)[2][2][LN_PRODUCT_PIXELS + 1];
 extern ln_outer_fn *const KERN(outers)[2][LN_OUTER_SCALARS + 1];
+extern ln_reduce_fn *const KERN(reduces)[2][LN_REDUCE_PIXELS + 1];
 #define LN_PIXELS (LN_LANES == 16 ? 12 : 6) /* times two vectors of sums, and what they need, fill the registers */
 #endif
 

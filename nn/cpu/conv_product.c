@@ -25,33 +25,36 @@ size_t ln_panels_workspace(const ln_panels *p, bool bias) {
          (bias ? ln_cpu_align((size_t)p->vectors * vector) : 0);
 }
 
-/* Panels [first, first + panels) of `width` vectors. */
-static void run_panels(const ln_panels *p, int64_t first, int64_t panels, int width, const float *in, const int64_t *in_at,
-                       float *out, const int64_t *out_at, int64_t count) {
-  ln_product_fn *const *product = p->kerns->product[p->plain][width - 1];
-  int64_t vector = 2 * first;
-  ln_product run = {.offset = p->offset, .place = p->place + vector, .blocks = p->blocks, .panels = panels,
-                    .weights = p->weights + vector * ln_panels_depth(p) * p->lanes,
-                    .bias = p->bias != NULL ? p->bias + vector * p->lanes : NULL};
-  for (int64_t i = 0; i < count;) {
-    int64_t pixels = least(count - i, p->kerns->pixels);
-    for (int64_t r = 0; r < pixels; r++) {
-      run.in[r] = in + in_at[i + r];
-      run.out[r] = out + out_at[i + r];
-    }
+void ln_panels_run(const ln_panels *p, const float *in, const int64_t *in_at, float *out, const int64_t *out_at,
+                   int64_t count) {
+  int pixels = p->kerns->pixels;
+  for (int64_t v = 0; v < p->vectors; v += 2) {
+    ln_product_fn *const *product = p->kerns->product[p->plain][v + 1 < p->vectors];
+    ln_product run = {.in = in, .out = out, .in_at = in_at, .out_at = out_at, .offset = p->offset, .place = p->place + v,
+                      .count = count, .blocks = p->blocks, .weights = p->weights + v * ln_panels_depth(p) * p->lanes,
+                      .bias = p->bias != NULL ? p->bias + v * p->lanes : NULL};
     product[pixels](&run);
-    i += pixels;
+    int64_t rest = count % pixels;
+    if (rest == 0) continue;
+    run.in_at += count - rest;
+    run.out_at += count - rest;
+    run.count = rest;
+    product[rest](&run);
   }
 }
 
-/* Weights that fit the first-level cache serve one group of pixels after the other; of more, a panel
- * serves all of the piece. */
-void ln_panels_run(const ln_panels *p, const float *in, const int64_t *in_at, float *out, const int64_t *out_at,
-                   int64_t count) {
-  enum { FEW_FLOATS = 4096 };
-  int64_t full = p->vectors / 2;
-  bool few = ln_panels_depth(p) * p->vectors * p->lanes <= FEW_FLOATS;
-  for (int64_t j = 0; j < full; j += few ? full : 1)
-    run_panels(p, j, few ? full : 1, 2, in, in_at, out, out_at, count);
-  if (p->vectors % 2 != 0) run_panels(p, full, 1, 1, in, in_at, out, out_at, count);
+bool ln_chunk_next(ln_chunk *c, const int64_t size[LN_SPATIAL], int64_t first, int64_t last, int64_t most) {
+  int64_t row = first;
+  if (c->width > 0) { /* there was one */
+    row = (c->n * size[0] + c->d) * size[1] + c->h;
+    c->w += c->width;
+    if (c->w == size[2]) row += c->rows, c->w = 0;
+  }
+  if (row >= last) return false;
+  c->h = row % size[1];
+  c->d = row / size[1] % size[0];
+  c->n = row / size[1] / size[0];
+  c->width = least(most, size[2] - c->w);
+  c->rows = size[2] >= most ? 1 : least(least(most / size[2], size[1] - c->h), last - row);
+  return true;
 }

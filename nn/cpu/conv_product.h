@@ -34,4 +34,12 @@ static inline float *ln_panels_at(const ln_panels *p, int64_t v, int64_t *step) 
 void ln_panels_run(const ln_panels *p, const float *in, const int64_t *in_at, float *out, const int64_t *out_at,
                    int64_t count);
 
+/* A chunk of a blocked tensor's positions: rows of one plane of one image. Zeroed: the first comes next. */
+typedef struct ln_chunk {
+  int64_t n, d, h, w, rows, width;
+} ln_chunk;
+/* The chunk after c of [first, last) rows that are numbered through images, planes and rows; at most `most`
+ * positions, rows of more are cut. False after the last. */
+bool ln_chunk_next(ln_chunk *c, const int64_t size[LN_SPATIAL], int64_t first, int64_t last, int64_t most);
+
 #endif

@@ -40,11 +40,6 @@ size_t ln_tiles_grad_workspace(const ln_cpu *cpu, const ln_conv_geometry *g) {
   return ln_panels_workspace(&j.sums, false);
 }
 
-/* A chunk: rows of positions of one plane of dst. */
-typedef struct chunk {
-  int64_t n, d, h, w, rows, width;
-} chunk;
-
 /* What a task owns: k blocks and panels. */
 typedef struct part {
   int64_t begin, end, first, last;
@@ -57,7 +52,7 @@ static int64_t src_offset(const job *j, int64_t block) {
 }
 
 /* The gradients of one panel, over one chunk. */
-static void add_panel(const job *j, const chunk *c, const part *p, int64_t panel) {
+static void add_panel(const job *j, const ln_chunk *c, const part *p, int64_t panel) {
   const int64_t L = j->lanes, *k = j->k, *in = j->in, *out = j->out, v = 2 * panel, plane = ln_conv_volume(out) * L;
   const float *dst = j->t->dst + c->n * j->images.dst_image + v * plane + ((c->d * out[1] + c->h) * out[2] + c->w) * L;
   int64_t step, at[LN_OUTER_SCALARS];
@@ -77,17 +72,9 @@ static void add_panel(const job *j, const chunk *c, const part *p, int64_t panel
 }
 
 static void add_all(const job *j, const part *p) {
-  const int64_t *out = j->out;
-  chunk c;
-  for (c.n = 0; c.n < j->g->n; c.n++)
-    for (c.d = 0; c.d < out[0]; c.d++)
-      for (c.h = 0; c.h < out[1]; c.h += c.rows) {
-        c.rows = out[2] >= CHUNK ? 1 : least(CHUNK / out[2], out[1] - c.h);
-        for (c.w = 0; c.w < out[2]; c.w += CHUNK) {
-          c.width = least(CHUNK, out[2] - c.w);
-          for (int64_t panel = p->first; panel < p->last; panel++) add_panel(j, &c, p, panel);
-        }
-      }
+  ln_chunk c = {0};
+  while (ln_chunk_next(&c, j->out, 0, j->g->n * j->out[0] * j->out[1], CHUNK))
+    for (int64_t panel = p->first; panel < p->last; panel++) add_panel(j, &c, p, panel);
 }
 
 static void clear(const job *j, const part *p) {

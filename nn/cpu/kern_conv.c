@@ -88,4 +88,5 @@ static void finish(const ln_finish_run *r) {
   }
 }
 
-const ln_conv_kerns KERN(conv) = {.finish = finish, .pixels = LN_PIXELS, .product = KERN(products), .outer = KERN(outers)};
+const ln_conv_kerns KERN(conv) = {.finish = finish, .pixels = LN_PIXELS, .product = KERN(products),
+                                  .outer = KERN(outers), .reduce = KERN(reduces)};

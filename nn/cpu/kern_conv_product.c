@@ -4,11 +4,13 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE const float *multiply(const ln_product *p, int64_t panel, const float *w, const int pixels, const int vectors,
-                             const int inner) {
+INLINE void multiply(const ln_product *p, int64_t first, const int pixels, const int vectors, const int inner) {
+  const float *in[LN_PIXELS], *w = p->weights;
   vf sum[LN_PIXELS][2];
+#pragma GCC unroll 12
+  for (int r = 0; r < pixels; r++) in[r] = p->in + p->in_at[first + r];
   for (int v = 0; v < vectors; v++) {
-    vf start = p->bias != NULL ? vf_load(p->bias + (panel * vectors + v) * LN_LANES) : (vf){0};
+    vf start = p->bias != NULL ? vf_load(p->bias + v * LN_LANES) : (vf){0};
 #pragma GCC unroll 12
     for (int r = 0; r < pixels; r++) sum[r][v] = start;
   }
@@ -19,30 +21,30 @@ INLINE const float *multiply(const ln_product *p, int64_t panel, const float *w,
       vf w0 = vf_load(w), w1 = vectors > 1 ? vf_load(w + LN_LANES) : w0;
 #pragma GCC unroll 12
       for (int r = 0; r < pixels; r++) {
-        vf x = vf_splat(p->in[r][offset + i]);
+        vf x = vf_splat(in[r][offset + i]);
         sum[r][0] += x * w0;
         if (vectors > 1) sum[r][1] += x * w1;
       }
     }
   }
   for (int v = 0; v < vectors; v++) {
-    const int64_t place = p->place[panel * vectors + v];
+    float *out = p->out + p->place[v];
 #pragma GCC unroll 12
-    for (int r = 0; r < pixels; r++) vf_store(p->out[r] + place, sum[r][v]);
+    for (int r = 0; r < pixels; r++) vf_store(out + p->out_at[first + r], sum[r][v]);
   }
-  return w;
 }
 
-INLINE void multiply_panels(const ln_product *p, const int pixels, const int vectors, const int inner) {
-  const float *w = p->weights;
-  for (int64_t panel = 0; panel < p->panels; panel++) w = multiply(p, panel, w, pixels, vectors, inner);
+/* A copy, as far as the compiler knows, no store can change. */
+INLINE void multiply_all(const ln_product *given, const int pixels, const int vectors, const int inner) {
+  const ln_product p = *given;
+  for (int64_t i = 0; i + pixels <= p.count; i += pixels) multiply(&p, i, pixels, vectors, inner);
 }
 
 #define PRODUCT(pixels)                                                                                       \
-  static void product_##pixels##_1(const ln_product *p) { multiply_panels(p, pixels, 1, LN_LANES); }                 \
-  static void product_##pixels##_2(const ln_product *p) { multiply_panels(p, pixels, 2, LN_LANES); }                 \
-  static void scalar_##pixels##_1(const ln_product *p) { multiply_panels(p, pixels, 1, 1); }                         \
-  static void scalar_##pixels##_2(const ln_product *p) { multiply_panels(p, pixels, 2, 1); }
+  static void product_##pixels##_1(const ln_product *p) { multiply_all(p, pixels, 1, LN_LANES); }                 \
+  static void product_##pixels##_2(const ln_product *p) { multiply_all(p, pixels, 2, LN_LANES); }                 \
+  static void scalar_##pixels##_1(const ln_product *p) { multiply_all(p, pixels, 1, 1); }                         \
+  static void scalar_##pixels##_2(const ln_product *p) { multiply_all(p, pixels, 2, 1); }
 PRODUCT(1) PRODUCT(2) PRODUCT(3) PRODUCT(4) PRODUCT(5) PRODUCT(6)
 #if LN_LANES == 16
 PRODUCT(7) PRODUCT(8) PRODUCT(9) PRODUCT(10) PRODUCT(11) PRODUCT(12)
