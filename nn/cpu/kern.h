@@ -33,12 +33,9 @@ typedef int32_t vi __attribute__((vector_size(LN_LANES * 4), aligned(4), may_ali
 
 static inline vf vf_load(const float *p) { return *(const vf *)p; }
 static inline void vf_store(float *p, vf v) { *(vf *)p = v; }
-/* A loop that gcc turns into one broadcast; {0} + s would cost an addition. */
-static inline vf vf_splat(float s) {
-  vf v;
-  for (int i = 0; i < LN_LANES; i++) v[i] = s;
-  return v;
-}
+/* s - 0 is s for every s, so this is one broadcast; {0} + s would cost an addition, and a loop over lanes
+ * is taken apart where it is unrolled into its surroundings. */
+static inline vf vf_splat(float s) { return s - (vf){0}; }
 #endif
 
 #endif
