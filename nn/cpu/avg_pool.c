@@ -12,6 +12,7 @@ typedef struct avg_job {
   const ln_pool_kerns *kerns; /* blocked; NULL: plain */
   ln_window w;
   bool include_pad, backward;
+  bool tiles;                 /* the windows tile the input, with no rest */
   ln_images from, to;         /* x and y, or gy and gx */
   int64_t planes, lanes;      /* planes of an image */
   float *counts;              /* an output row a thread: 1 / count of each */
@@ -63,7 +64,7 @@ static void plain_row(const avg_job *j, int64_t od, int64_t oh, const float *fro
 
 static void blocked_row(const avg_job *j, int64_t od, int64_t oh, const float *from, float *to, const float *counts) {
   const int64_t row = (od * j->w.out[1] + oh) * j->w.out[2] * j->lanes;
-  if (j->backward) j->kerns->avg_pool_grad(to, from + row, &j->w, od, oh, counts);
+  if (j->backward) j->kerns->avg_pool_grad(to, from + row, &j->w, od, oh, counts, j->tiles);
   else j->kerns->avg_pool(to + row, from, &j->w, od, oh, counts);
 }
 
@@ -76,7 +77,7 @@ static void plane_range(void *arg, int64_t begin, int64_t end) {
     const int64_t n = u / j->planes, plane = u % j->planes;
     const float *from = j->from.data + n * j->from.image + plane * (j->backward ? small : big);
     float *to = j->to.data + n * j->to.image + plane * (j->backward ? big : small);
-    if (j->backward) memset(to, 0, (size_t)big * sizeof *to);
+    if (j->backward && !(j->tiles && j->kerns)) memset(to, 0, (size_t)big * sizeof *to);
     for (int64_t od = 0; od < w->out[0]; od++) {
       for (int64_t oh = 0; oh < w->out[1]; oh++) {
         const int64_t outer = count_of(j, 0, od) * count_of(j, 1, oh);
@@ -103,8 +104,12 @@ static ln_code run(ln_cpu *cpu, ln_call *call, const ln_meta *x, const ln_meta *
                .include_pad = call->attrs->count_include_pad, .backward = backward,
                .from = ln_images_of(&call->in[0]), .to = ln_images_of(&call->out[0]),
                .lanes = blocked ? cpu->lanes : 1, .counts = call->workspace};
-  for (int d = 0; d < 3; d++) j.w.dilation[d] = 1;
   const ln_window *w = &j.w;
+  j.tiles = true;
+  for (int d = 0; d < 3; d++) {
+    j.w.dilation[d] = 1;
+    j.tiles = j.tiles && w->kernel[d] == w->stride[d] && w->padding[d] == 0 && w->in[d] == w->out[d] * w->kernel[d];
+  }
   j.planes = x->dim[1] / j.lanes;
   const int64_t cost = w->out[0] * w->out[1] * w->out[2] * w->kernel[0] * w->kernel[1] * w->kernel[2] * j.lanes;
   ln_cpu_for(cpu, x->dim[0] * j.planes, LN_BLOCK / (cost + 1) + 1, cost, plane_range, &j);

@@ -1,66 +1,101 @@
 /* kern_layer_norm.c: statistics, normalisation and sums per channel over blocked planes.
  *
  * Sums go over leaves of LEAF positions in single precision, in four chains a lane, and leaves are added
- * up in double: the error stays that of some twenty additions for any length.
+ * up in double: the error stays that of some forty additions for any length.
  */
 #include "layer_kern.h"
 #include "norm.h"
 
-enum { LEAF = 64, L = LN_LANES };
+enum { LEAF = 128, L = LN_LANES };
 
-static void add_leaf(double *sums, vf s) {
-  for (int i = 0; i < L; i++) sums[i] += (double)s[i];
+/* Doubles of all lanes, in two vectors of the size of vf: gcc keeps larger ones in memory. */
+typedef float half __attribute__((vector_size(LN_LANES * 2)));
+typedef double vd __attribute__((vector_size(LN_LANES * 4), aligned(8), may_alias));
+typedef struct doubles {
+  vd v[2];
+} doubles;
+
+static inline doubles widen(vf v) {
+  const union { vf whole; half part[2]; } u = {v};
+  return (doubles){{__builtin_convertvector(u.part[0], vd), __builtin_convertvector(u.part[1], vd)}};
 }
 
-/* A leaf is read twice, the second time from the first-level cache, for the deviations from its
- * rounded mean, whose sum corrects the mean. d and q: first and second moment about `mean`. */
-static inline vf leaf_moments(const float *x, int64_t n, double d[L], double q[L]) {
+static inline vf narrow(doubles d) {
+  const union { half part[2]; vf whole; } u = {{__builtin_convertvector(d.v[0], half), __builtin_convertvector(d.v[1], half)}};
+  return u.whole;
+}
+
+static inline void add_leaf(double *sums, vf s) {
+  const doubles d = widen(s);
+  vd *to = (vd *)sums;
+  to[0] += d.v[0], to[1] += d.v[1];
+}
+
+static inline vf leaf_sum(const float *x, int n) {
   vf s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-  int64_t i = 0;
-  for (; i + 4 <= n; i += 4) {
+  const int even = n - n % 4;
+  for (int i = 0; i < even; i += 4) {
     const float *at = x + i * L;
     s0 += vf_load(at), s1 += vf_load(at + L), s2 += vf_load(at + 2 * L), s3 += vf_load(at + 3 * L);
   }
-  for (; i < n; i++) s0 += vf_load(x + i * L);
-  const vf mean = ((s0 + s1) + (s2 + s3)) * vf_splat(1.0f / (float)n);
-  vf d0 = {0}, d1 = {0}, q0 = {0}, q1 = {0};
-  for (i = 0; i + 2 <= n; i += 2) {
-    const vf a = vf_load(x + i * L) - mean, b = vf_load(x + i * L + L) - mean;
-    d0 += a, d1 += b;
-    q0 += a * a, q1 += b * b;
-  }
-  if (i < n) {
-    const vf a = vf_load(x + i * L) - mean;
-    d0 += a, q0 += a * a;
-  }
-  const vf ds = d0 + d1, qs = q0 + q1;
-  for (int k = 0; k < L; k++) d[k] = (double)ds[k], q[k] = (double)qs[k];
-  return mean;
+  for (int i = even; i < n; i++) s0 += vf_load(x + i * L);
+  return (s0 + s1) + (s2 + s3);
 }
 
-/* Leaves are added up relative to the first one's mean, which is near enough to the whole mean that
- * the subtraction at the end loses nothing in double. */
-static void moments(ln_moments *m, const float *x, int64_t n) {
-  double origin[L], first[L] = {0}, second[L] = {0};
-  for (int64_t at = 0; at < n; at += LEAF) {
-    double d[L], q[L];
-    const int64_t count = n - at < LEAF ? n - at : LEAF;
-    const vf mean = count == LEAF ? leaf_moments(x + at * L, LEAF, d, q) : leaf_moments(x + at * L, count, d, q);
-    const double c = (double)count, inverse = 1 / c;
-    float rounded[L];
-    vf_store(rounded, mean);
-    if (at == 0)
-      for (int i = 0; i < L; i++) origin[i] = (double)rounded[i];
-    for (int i = 0; i < L; i++) {
-      const double shift = d[i] * inverse, off = (double)rounded[i] + shift - origin[i];
-      first[i] += c * off;
-      second[i] += q[i] - d[i] * shift + c * off * off;
-    }
+/* First and second moment of a leaf about k. */
+static inline void leaf_about(const float *x, int n, vf k, vf *first, vf *second) {
+  vf s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, q0 = {0}, q1 = {0}, q2 = {0}, q3 = {0};
+  const int even = n - n % 4;
+  for (int i = 0; i < even; i += 4) {
+    const float *at = x + i * L;
+    const vf a = vf_load(at) - k, b = vf_load(at + L) - k, c = vf_load(at + 2 * L) - k, d = vf_load(at + 3 * L) - k;
+    s0 += a, s1 += b, s2 += c, s3 += d;
+    q0 += a * a, q1 += b * b, q2 += c * c, q3 += d * d;
   }
+  for (int i = even; i < n; i++) {
+    const vf a = vf_load(x + i * L) - k;
+    s0 += a, q0 += a * a;
+  }
+  *first = (s0 + s1) + (s2 + s3), *second = (q0 + q1) + (q2 + q3);
+}
+
+/* The moments so far, relative to the first leaf's mean, which is near enough to the whole mean that the subtraction
+ * at the end loses nothing in double. about: the last leaf's mean, rounded. */
+typedef struct running {
+  vf about;
+  doubles origin, first, second;
+} running;
+
+/* A leaf is summed up about the mean of the one before, in one pass: what that is off is of the size of the data's
+ * own deviations, so its square takes no more digits than those do. */
+static inline void add_moments(running *r, const float *x, int n) {
+  const double count = (double)n, inverse = 1 / count;
+  vf first, second;
+  leaf_about(x, n, r->about, &first, &second);
+  const doubles about = widen(r->about), s = widen(first), q = widen(second);
+  doubles mean;
+  for (int h = 0; h < 2; h++) {
+    const vd shift = s.v[h] * inverse;
+    mean.v[h] = about.v[h] + shift;
+    const vd off = mean.v[h] - r->origin.v[h];
+    r->first.v[h] += off * count;
+    r->second.v[h] += q.v[h] - s.v[h] * shift + off * off * count;
+  }
+  r->about = narrow(mean);
+}
+
+static void moments(ln_moments *m, const float *x, int64_t n) {
+  const int begin = n < LEAF ? (int)n : LEAF;
+  running r = {.about = leaf_sum(x, begin) * vf_splat(1 / (float)begin)};
+  r.origin = widen(r.about);
+  int64_t i = 0;
+  for (; i + LEAF <= n; i += LEAF) add_moments(&r, x + i * L, LEAF);
+  if (i < n) add_moments(&r, x + i * L, (int)(n - i));
   const double all = (double)n;
-  for (int i = 0; i < L; i++) {
-    const double mean = first[i] / all;
-    m[i] = (ln_moments){.count = all, .mean = origin[i] + mean, .m2 = second[i] - first[i] * mean};
+  for (int k = 0; k < L; k++) {
+    const int h = k / (L / 2), lane = k % (L / 2);
+    const double first = r.first.v[h][lane], mean = first / all;
+    m[k] = (ln_moments){.count = all, .mean = r.origin.v[h][lane] + mean, .m2 = r.second.v[h][lane] - first * mean};
   }
 }
 
@@ -91,9 +126,9 @@ static inline vf gradient(const float *gy, vf x, const constants *k, bool relu) 
   return relu ? vf_and(normal(x, k) > 0, g) : g;
 }
 
-static inline void leaf_sums(double *sums, const float *gy, const float *x, int64_t n, const constants *k, bool relu) {
+static inline void leaf_sums(double *sums, const float *gy, const float *x, int n, const constants *k, bool relu) {
   vf g0 = {0}, g1 = {0}, d0 = {0}, d1 = {0};
-  int64_t i = 0;
+  int i = 0;
   for (; i + 2 <= n; i += 2) {
     const vf x0 = vf_load(x + i * L), x1 = vf_load(x + i * L + L);
     const vf a = gradient(gy + i * L, x0, k, relu), b = gradient(gy + i * L + L, x1, k, relu);
@@ -113,7 +148,7 @@ static inline void all_sums(double *sums, const float *gy, const float *x, int64
   int64_t i = 0;
   for (int s = 0; s < 2 * L; s++) sums[s] = 0;
   for (; i + LEAF <= n; i += LEAF) leaf_sums(sums, gy + i * L, x + i * L, LEAF, &k, relu);
-  leaf_sums(sums, gy + i * L, x + i * L, n - i, &k, relu);
+  leaf_sums(sums, gy + i * L, x + i * L, (int)(n - i), &k, relu);
 }
 
 static void norm_sums(double *sums, const float *gy, const float *x, int64_t n, const float *k, bool relu) {
@@ -135,29 +170,18 @@ static void norm_grad(float *gx, const float *gy, const float *x, int64_t n, con
   else all_grads(gx, gy, x, n, k, false);
 }
 
-static inline vf leaf_sum(const float *x, int64_t n) {
-  vf s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-  int64_t i = 0;
-  for (; i + 4 <= n; i += 4) {
-    const float *at = x + i * L;
-    s0 += vf_load(at), s1 += vf_load(at + L), s2 += vf_load(at + 2 * L), s3 += vf_load(at + 3 * L);
-  }
-  for (; i < n; i++) s0 += vf_load(x + i * L);
-  return (s0 + s1) + (s2 + s3);
-}
-
 static void sum(double *sums, const float *x, int64_t n) {
   int64_t i = 0;
   for (int s = 0; s < L; s++) sums[s] = 0;
   for (; i + LEAF <= n; i += LEAF) add_leaf(sums, leaf_sum(x + i * L, LEAF));
-  add_leaf(sums, leaf_sum(x + i * L, n - i));
+  add_leaf(sums, leaf_sum(x + i * L, (int)(n - i)));
 }
 
-static inline vf leaf_relu_grad(float *gx, const float *gy, const float *y, int64_t n) {
+static inline vf leaf_relu_grad(float *gx, const float *gy, const float *y, int n) {
   vf s0 = {0}, s1 = {0};
-  int64_t i = 0;
+  int i = 0;
   for (; i + 2 <= n; i += 2) {
-    const int64_t at = i * L;
+    const int at = i * L;
     const vf a = vf_and(vf_load(y + at) > 0, vf_load(gy + at)), b = vf_and(vf_load(y + at + L) > 0, vf_load(gy + at + L));
     vf_store(gx + at, a), vf_store(gx + at + L, b);
     s0 += a, s1 += b;
@@ -174,7 +198,7 @@ static void relu_grad_sum(double *sums, float *gx, const float *gy, const float 
   int64_t i = 0;
   for (int s = 0; s < L; s++) sums[s] = 0;
   for (; i + LEAF <= n; i += LEAF) add_leaf(sums, leaf_relu_grad(gx + i * L, gy + i * L, y + i * L, LEAF));
-  add_leaf(sums, leaf_relu_grad(gx + i * L, gy + i * L, y + i * L, n - i));
+  add_leaf(sums, leaf_relu_grad(gx + i * L, gy + i * L, y + i * L, (int)(n - i)));
 }
 
 const ln_norm_kerns KERN(norm) = {

@@ -15,6 +15,7 @@ typedef struct reach {
 
 static inline reach reach_of(const ln_window *w, int d, int64_t o) {
   const int64_t start = o * w->stride[d] - w->padding[d], step = w->dilation[d];
+  if (start >= 0 && start + (w->kernel[d] - 1) * step < w->in[d]) return (reach){0, w->kernel[d], start}; /* no division */
   reach r = {.from = start < 0 ? ln_ceil_div(-start, step) : 0, .to = ln_ceil_div(w->in[d] - start, step)};
   if (r.to > w->kernel[d]) r.to = w->kernel[d];
   r.first = start + r.from * step;
@@ -125,19 +126,34 @@ static void avg_pool(float *y, const float *x, const ln_window *w, int64_t od, i
   }
 }
 
-static void avg_pool_grad(float *gx, const float *gy, const ln_window *w, int64_t od, int64_t oh, const float *counts) {
+/* Windows that tile: every position is written once. Adding 0 makes -0 what it is when it is added to 0. */
+static void spread_row(float *row, const float *gy, const ln_window *w, const float *counts) {
+  const vf zero = {0};
+  for (int64_t o = 0; o < w->out[2]; o++) {
+    const vf v = vf_load(gy + o * L) * vf_splat(counts[o]) + zero;
+    for (int64_t k = 0; k < w->kernel[2]; k++, row += L) vf_store(row, v);
+  }
+}
+
+static void add_row(float *row, const float *gy, const ln_window *w, const float *counts) {
+  for (int64_t k = 0; k < w->kernel[2]; k++) {
+    int64_t from, to;
+    ln_window_valid(w, 2, k, &from, &to);
+    for (int64_t o = from; o < to; o++) {
+      float *at = row + (o * w->stride[2] + k - w->padding[2]) * L;
+      vf_store(at, vf_load(at) + vf_load(gy + o * L) * vf_splat(counts[o]));
+    }
+  }
+}
+
+static void avg_pool_grad(float *gx, const float *gy, const ln_window *w, int64_t od, int64_t oh, const float *counts,
+                          bool tiles) {
   const reach rd = reach_of(w, 0, od), rh = reach_of(w, 1, oh);
   for (int64_t d = rd.first; d < rd.first + rd.to - rd.from; d++) {
     for (int64_t h = rh.first; h < rh.first + rh.to - rh.from; h++) {
       float *row = gx + (d * w->in[1] + h) * w->in[2] * L;
-      for (int64_t k = 0; k < w->kernel[2]; k++) {
-        int64_t from, to;
-        ln_window_valid(w, 2, k, &from, &to);
-        for (int64_t o = from; o < to; o++) {
-          float *at = row + (o * w->stride[2] + k - w->padding[2]) * L;
-          vf_store(at, vf_load(at) + vf_load(gy + o * L) * vf_splat(counts[o]));
-        }
-      }
+      if (tiles) spread_row(row, gy, w, counts);
+      else add_row(row, gy, w, counts);
     }
   }
 }

@@ -37,9 +37,11 @@ typedef struct ln_pool_kerns { /* kern_layer_pool.c */
    * unless it is NULL, which may be gx. */
   void (*unpool_2x2)(float *gx, const float *other, const float *gy, const int32_t *index, int64_t width, int64_t n, int32_t base);
   void (*scatter)(float *gx, const float *gy, const int32_t *index, int64_t n); /* gx[index] += gy */
-  /* An output row of the mean, and back; counts: 1 / elements of each output's window. */
+  /* An output row of the mean, and back, added to gx, or stored where windows tile it; counts: 1 / elements of each
+   * output's window. */
   void (*avg_pool)(float *y, const float *x, const ln_window *w, int64_t od, int64_t oh, const float *counts);
-  void (*avg_pool_grad)(float *gx, const float *gy, const ln_window *w, int64_t od, int64_t oh, const float *counts);
+  void (*avg_pool_grad)(float *gx, const float *gy, const ln_window *w, int64_t od, int64_t oh, const float *counts,
+                        bool tiles);
 } ln_pool_kerns;
 
 typedef struct ln_move_kerns { /* kern_layer_move.c */
@@ -73,9 +75,11 @@ static inline vi vi_choose(vi mask, vi a, vi b) { return (mask & a) | (~mask & b
 static inline vi vi_load(const int32_t *p) { return *(const vi *)p; }
 static inline void vi_store(int32_t *p, vi v) { *(vi *)p = v; }
 static inline vi vi_splat(int32_t s) {
-  vi v;
-  for (int i = 0; i < LN_LANES; i++) v[i] = s;
-  return v;
+#if LN_LANES == 8
+  return (vi){s, s, s, s, s, s, s, s};
+#else
+  return (vi){s, s, s, s, s, s, s, s, s, s, s, s, s, s, s, s};
+#endif
 }
 static inline bool vi_any(vi v) {
   int32_t any = 0;
