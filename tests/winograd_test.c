@@ -17,7 +17,7 @@ enum { GUARD = 64 }; /* floats before and after a tensor */
 typedef struct example {
   ln_conv_geometry g;
   ln_conv_dir dir;
-  int64_t gap;                  /* elements between images */
+  int64_t gap;                  /* elements between images, as where they are slices: whole vectors */
   bool bias, relu, mask, moments, sums, kept;
   float shift;                  /* added to every bias */
   int64_t skip;                 /* outputs between those that are compared */
@@ -314,7 +314,7 @@ static void run_sizes(void) {
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
     for (int64_t padding = 0; padding <= 2; padding++)
       for (int dir = 0; dir < 2; dir++) {
-        example e = {.dir = dir ? LN_CONV_BACKWARD_DATA : LN_CONV_FORWARD, .gap = padding * 40};
+        example e = {.dir = dir ? LN_CONV_BACKWARD_DATA : LN_CONV_FORWARD, .gap = padding * 48};
         e.g.n = 1 + (int64_t)(i % 2), e.g.ci = L * (1 + (int64_t)(i + 1) % 3), e.g.co = L * (1 + (int64_t)(i + (size_t)padding) % 3);
         memcpy(e.g.in, sizes[i], sizeof e.g.in);
         e.g.padding[1] = padding, e.g.padding[2] = (padding + (int64_t)i) % 3;
