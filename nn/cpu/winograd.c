@@ -20,9 +20,11 @@
 #include "winograd.h"
 
 enum {
-  PAD = 16,     /* floats between positions: one cache line, a whole number of vectors */
-  PARTS = 64,   /* most partial sums of a channel */
-  L2_LANE = 56 << 10 /* bytes of L2 to fill, a lane: 448 KB of Zen 3's 512, 896 KB of the 1 MB of chips with AVX-512 */
+  PAD = 16,                 /* floats between positions: one cache line, a whole number of vectors */
+  PARTS = 64,               /* most partial sums of a channel */
+  L2_LANE = 56 << 10,       /* bytes of L2 to fill, a lane: 448 of Zen 3's 512 KB, 896 KB of chips with AVX-512 */
+  WEIGHTS_MOST = 12 << 20,  /* bytes of transformed weights that are worth keeping for a run */
+  SHARED_MOST = 9500 << 10  /* bytes of a shared V */
 };
 
 typedef struct plan {
@@ -70,19 +72,21 @@ static void set_form(plan *p, int form) {
   p->tiles = tiles_of(p, p->m);
 }
 
-#include <stdlib.h>
-static int64_t ov(const char *n, int64_t d) { const char *e = getenv(n); return e ? atoi(e) : d; }
+/* Measured on Zen 3 (512 KB of L2 a core, 32 MB of L3), one thread, 64 to 1024 channels, maps of 16 to 256. */
 static void set_blocks(plan *p) {
-  const int64_t l2 = L2_LANE * p->lanes / (p->positions * p->lanes * 4); /* vectors a position */
-  p->shared = p->tiles <= 160 || p->k * p->to * p->positions * p->lanes * p->lanes * 4 > (12 << 20);
-  p->shared = ov("W_S", p->shared);
-  p->k_block = least(p->k, ov("W_K", p->shared ? 64 : 512) / p->lanes);
-  p->to_block = least(p->to, ov("W_C", p->shared ? 32 : 64) / p->lanes);
-  p->group = p->shared ? 128 : l2 / (p->k + p->to_block);
-  if (p->group < 2 * p->kerns->rows) p->group = 2 * p->kerns->rows;
-  p->group = ov("W_T", p->group);
+  const int64_t weights = p->k * p->to * p->lanes * p->lanes * p->positions * 4, tile = p->positions * p->lanes * 4;
+  p->shared = p->tiles <= 128 || weights > WEIGHTS_MOST;
+  p->k_block = least(p->k, (p->shared ? 1024 : 2048) / p->lanes / p->lanes);
+  p->to_block = least(p->to, p->shared ? 2 : 64 / p->lanes);
+  if (p->shared) {
+    p->group = least(128, SHARED_MOST / (tile * p->k) + 1);
+    p->group = up(p->tiles, up(p->tiles, p->group));
+  } else {
+    p->group = L2_LANE * p->lanes / (tile * (p->k + p->to_block));
+    if (p->group < 24) p->group = 24;
+    p->group -= p->group % p->kerns->rows;
+  }
   p->groups = up(p->tiles, p->group);
-  p->group = up(p->tiles, p->groups);
   p->k_blocks = up(p->k, p->k_block);
   p->to_blocks = up(p->to, p->to_block);
   p->parts = p->shared ? 1 : least(p->groups, PARTS);
@@ -91,8 +95,8 @@ static void set_blocks(plan *p) {
 static plan plan_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir) {
   plan p = {.kerns = cpu->kerns->wino, .lanes = cpu->lanes};
   set_geometry(&p, g, dir);
-  const int64_t four = 36 * tiles_of(&p, 4), two = 16 * tiles_of(&p, 2);
-  set_form(&p, four <= two);
+  /* Products a channel pair, and what F(4x4) costs more in the transform of its weights. */
+  set_form(&p, 36 * tiles_of(&p, 4) + 96 <= 16 * tiles_of(&p, 2));
   set_blocks(&p);
   return p;
 }
