@@ -23,7 +23,7 @@ enum {
   GROUP_BYTES = 2 << 20,            /* between them: transformed tiles of a group */
   TILES_BYTES = 20 << 20,           /* most for transformed tiles, where one group holds all */
   SUMS_BYTES = 10 << 20,            /* most for sums, where groups are many */
-  CHUNK_ROWS = 32, CHUNK_COLUMNS = 48, /* output and input channels of a thread's scratch */
+  CHUNK_ROWS = 64, CHUNK_VECTORS = 3, /* output channels and vectors of input channels of a thread's scratch */
   RUN_TILES = 32,                   /* tiles of a transforming task */
   PAD = 16                          /* floats after each position, or their strides would meet in one cache set */
 };
@@ -75,7 +75,7 @@ static plan make_plan(const ln_cpu *cpu, const ln_conv_geometry *g) {
   p.x_position = p.ci_part * p.group + PAD;
   p.y_position = p.co_part * p.group + PAD;
   const int64_t rows = p.single ? at_most(CHUNK_ROWS, p.co_part) : p.co_part;
-  const int64_t columns = p.single ? at_most(CHUNK_COLUMNS, p.ci_part) : p.ci_part;
+  const int64_t columns = p.single ? at_most(CHUNK_VECTORS * p.lanes, p.ci_part) : p.ci_part;
   p.sums_position = rows * columns + PAD;
   p.sums = round_up(LN_WINO_POSITIONS * p.sums_position, PAD);
   return p;
@@ -172,13 +172,14 @@ static void write_weights(const job *j, const ln_wino_sums *sums, int64_t row0, 
 
 /* All tiles are there: from products to weights, a chunk of channels at a time. */
 static void finish_chunks(const job *j) {
-  const int64_t down = ceil_div(j->co, CHUNK_ROWS), across = ceil_div(j->ci, CHUNK_COLUMNS);
+  const int64_t lanes = j->p.lanes, blocks = j->ci / lanes;
+  const int64_t down = ceil_div(j->co, CHUNK_ROWS), across = ceil_div(blocks, CHUNK_VECTORS);
   float *scratch = j->sums + omp_get_thread_num() * j->p.sums;
 #pragma omp for schedule(static)
   for (int64_t i = 0; i < down * across; i++) {
-    const int64_t co = i / across * CHUNK_ROWS, ci = i % across * CHUNK_COLUMNS;
+    const int64_t co = i / across * CHUNK_ROWS, block = i % across * blocks / across, ci = block * lanes;
     const ln_wino_sums sums = {scratch, j->p.sums_position, at_most(CHUNK_ROWS, j->co - co),
-                               at_most(CHUNK_COLUMNS, j->ci - ci) / j->p.lanes};
+                               (i % across + 1) * blocks / across - block};
     for (int position = 0; position < LN_WINO_POSITIONS; position++) {
       ln_wino_grad_product product = product_of(j, position, co, ci);
       product.rows = sums.rows;
