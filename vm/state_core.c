@@ -2,6 +2,7 @@
  * context itself. */
 #include <math.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "bind.h"
 #include "../nn/plan/plan.h"
@@ -40,9 +41,18 @@ static int mem(lua_State *L) {
   return 1;
 }
 
+/* core.stats(): counters since the start. allocations and large_allocations (64 KB and more) are those of
+ * tensors, plans and recorded operations; lua_allocations those of Lua; page_faults those of the whole
+ * process that the system served without a disk. */
 static int stats(lua_State *L) {
   const ln_ctx *ctx = vm_ctx(L);
-  lua_createtable(L, 0, 5);
+  struct rusage usage = {0};
+  getrusage(RUSAGE_SELF, &usage);
+  lua_createtable(L, 0, 9);
+  set_number(L, "allocations", (double)atomic_load(&ctx->mem.count));
+  set_number(L, "large_allocations", (double)atomic_load(&ctx->mem.large));
+  set_number(L, "lua_allocations", (double)atomic_load(&vm_lua_mem(L)->count));
+  set_number(L, "page_faults", (double)usage.ru_minflt);
   set_number(L, "flushes", (double)ctx->stat_flushes);
   set_number(L, "plans", (double)ctx->stat_plans);
   set_number(L, "plan_hits", (double)ctx->stat_plan_hits);

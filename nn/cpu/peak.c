@@ -95,8 +95,8 @@ static int64_t memory_floats(bool brief) {
 #ifdef _SC_LEVEL3_CACHE_SIZE
   cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
 #endif
-  int64_t bytes = (int64_t)128 << 20, most = (int64_t)(brief ? 256 : 1024) << 20;
-  if (cache > 0 && 4 * (int64_t)cache > bytes) bytes = 4 * (int64_t)cache;
+  int64_t bytes = (int64_t)(brief ? 64 : 128) << 20, most = (int64_t)(brief ? 256 : 1024) << 20, times = brief ? 2 : 4;
+  if (cache > 0 && times * cache > bytes) bytes = times * cache;
   int64_t memory = (int64_t)sysconf(_SC_PHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE) / 8;
   if (bytes > most) bytes = most;
   if (memory > 0 && bytes > memory) bytes = memory;

@@ -94,6 +94,12 @@ typedef void (*ln_host_forget_fn)(void *host, int id);
 /* Fields below are for nn/ only; hosts use the functions. */
 struct ln_plan_cache;
 struct ln_interned;
+/* Blocks of one size that wait for their next use, linked through their first word: every step records
+ * as many operations as the one before. */
+typedef struct ln_spares {
+  void *first;
+  int count;
+} ln_spares;
 struct ln_ctx {
   ln_mem mem;
   ln_options options;
@@ -116,6 +122,9 @@ struct ln_ctx {
   size_t arena_bytes[LN_DEVICE_COUNT];
   ln_buffer *pool;             /* free buffers, most recently used first */
   struct ln_failure *spare_failure;
+  ln_spares spare_values, spare_nodes;
+  unsigned char *key;          /* room for the key of the plan that is looked up */
+  size_t key_cap;
   ln_value *garbage;           /* values being freed: a list, so that long tapes need no deep stack */
   bool sweeping;
   ln_collect_fn collect;
@@ -195,6 +204,7 @@ typedef enum ln_activity {
   LN_COLLECTING,/* the host's garbage */
   LN_LOADING,   /* the host waits for data */
   LN_STEPPING,  /* a kernel */
+  LN_PROFILING, /* the books themselves */
   LN_ACTIVITY_COUNT
 } ln_activity;
 ln_activity ln_profile_switch(struct ln_profile *profile, ln_activity next);

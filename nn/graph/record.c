@@ -190,7 +190,7 @@ static ln_code check_and_record(ln_ctx *ctx, ln_op op, ln_value *const *in, int 
 
   ln_attrs own_attrs;
   ln_scalars own_scalars;
-  ln_attrs_default(&own_attrs, &own_scalars);
+  if (attrs == NULL || scalars == NULL) ln_attrs_default(&own_attrs, &own_scalars);
   if (attrs != NULL) memcpy(&own_attrs, attrs, sizeof own_attrs);
   if (scalars != NULL) own_scalars = *scalars;
 

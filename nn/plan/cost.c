@@ -7,12 +7,12 @@
 
 #include "profile.h"
 
-typedef enum rule { PER_ELEMENT, CONV, CONV_INPUT_GRAD, CONV_WEIGHT_GRAD, CONV_TRANSPOSE, MATMUL } rule;
+typedef enum rule { PER_ELEMENT, PER_INPUT, CONV, CONV_INPUT_GRAD, CONV_WEIGHT_GRAD, CONV_TRANSPOSE, MATMUL } rule;
 
 typedef struct cost {
   const char *prefix;
   rule rule;
-  double factor;  /* FLOP for each element of the largest argument */
+  double factor;  /* FLOP for each element of the largest argument, or of all inputs (PER_INPUT) */
   bool partial;   /* of the first input only as much is read as comes out */
 } cost;
 
@@ -36,7 +36,7 @@ static const cost costs[] = {
     {"row_norm", PER_ELEMENT, 6, false},
     {"softmax", PER_ELEMENT, 4, false}, {"log_softmax", PER_ELEMENT, 4, false}, {"sigmoid", PER_ELEMENT, 3, false},
     {"bce", PER_ELEMENT, 6, false}, {"interpolate", PER_ELEMENT, 7, false},
-    {"sgd_step", PER_ELEMENT, 6, false}, {"adam_step", PER_ELEMENT, 13, false},
+    {"sgd_step", PER_INPUT, 2, false}, {"adam_step", PER_INPUT, 3.25, false}, /* one parameter or a list */
     {"", PER_ELEMENT, 1, false}};
 
 static const cost *find(const char *name) {
@@ -69,6 +69,12 @@ static double largest(const ln_call *call) {
   return most;
 }
 
+static double inputs(const ln_call *call) {
+  double n = 0;
+  for (int i = 0; i < call->nin; i++) n += elements(&call->in[i]);
+  return n;
+}
+
 static double work(const ln_call *call, const cost *c) {
   switch (c->rule) {
     case CONV: return 2 * elements(&call->out[0]) * weights(&call->in[1]);
@@ -76,6 +82,7 @@ static double work(const ln_call *call, const cost *c) {
     case CONV_WEIGHT_GRAD: return 2 * elements(&call->in[1]) * weights(&call->out[0]);
     case CONV_TRANSPOSE: return 2 * elements(&call->in[0]) * weights(&call->in[1]);
     case MATMUL: return 2 * elements(&call->out[0]) * inner(call);
+    case PER_INPUT: return c->factor * inputs(call);
     case PER_ELEMENT: break;
   }
   return c->factor * largest(call);
@@ -91,7 +98,7 @@ void ln_cost(const ln_call *call, double *flops, double *bytes) {
   for (int i = 0; i < call->nin; i++) {
     double read = size(&call->in[i]);
     if (c->partial && i == 0 && read > out) read = out;
-    bool written = !info->variadic && (info->written >> i & 1) != 0;
+    bool written = (info->written >> (info->variadic ? 0 : i) & 1) != 0;
     *bytes += written ? 2 * read : read;
   }
 }

@@ -64,7 +64,7 @@ typedef struct ln_work {
   int nnode, ncommit;
   ln_value **external;
   int nexternal, nslot;
-  unsigned char *key;
+  unsigned char *key;    /* the context's */
   size_t key_bytes;
   uint64_t hash;
 } ln_work;

@@ -16,7 +16,7 @@ static int64_t clock_ns(void) {
 }
 
 const char *ln_activity_name(ln_activity activity) {
-  static const char *const names[LN_ACTIVITY_COUNT] = {"script", "record", "plan", "build", "bind", "collect", "load", "step"};
+  static const char *const names[LN_ACTIVITY_COUNT] = {"script", "record", "plan", "build", "bind", "collect", "load", "step", "profile"};
   return names[activity];
 }
 
@@ -124,11 +124,9 @@ static int row_of(ln_profile *p, ln_op op, const ln_node *n) {
   return *place;
 }
 
-void ln_profile_step(ln_ctx *ctx, ln_activity before, const ln_plan *plan, const ln_work *work, int s) {
-  ln_profile *p = ctx->profile;
-  int64_t start = p->since, ns = book(p, before);
-  const ln_call *call = &plan->step[s].call;
-  int r = row_of(p, call->op, work->node[plan->step[s].node]);
+/* Of a group the first step stands for all. */
+static void book_step(ln_profile *p, const ln_plan *plan, int s, const ln_node *n, int64_t start, int64_t ns, size_t memory) {
+  int r = row_of(p, plan->step[s].call.op, n);
   if (r < 0) return;
   ln_profile_row *row = &p->row[r];
   row->calls++;
@@ -139,7 +137,14 @@ void ln_profile_step(ln_ctx *ctx, ln_activity before, const ln_plan *plan, const
     row->flops += flops;
     row->bytes += bytes;
   }
-  keep_event(p, start, ns, r, s < p->memory_cap ? p->outside + p->memory[s] : 0);
+  keep_event(p, start, ns, r, memory);
+}
+
+void ln_profile_step(ln_ctx *ctx, ln_activity before, const ln_plan *plan, const ln_work *work, int s) {
+  ln_profile *p = ctx->profile;
+  int64_t start = p->since, ns = book(p, LN_PROFILING);
+  book_step(p, plan, s, work->node[plan->step[s].node], start, ns, s < p->memory_cap ? p->outside + p->memory[s] : 0);
+  book(p, before);
 }
 
 /* -- memory */
@@ -220,11 +225,13 @@ static void keep_peak(ln_profile *p, const ln_ctx *ctx, const ln_plan *plan, con
 void ln_profile_plan(ln_ctx *ctx, const ln_plan *plan, const ln_work *work) {
   ln_profile *p = ctx->profile;
   if (plan->nstep == 0 || !count_temporaries(p, plan)) return;
+  ln_activity before = ln_enter(ctx, LN_PROFILING);
   int at = 0;
   for (int s = 1; s < plan->nstep; s++)
     if (p->memory[s] > p->memory[at]) at = s;
   p->outside = atomic_load(&ctx->mem.live) - ctx->arena_bytes[plan->device] - p->own;
   if (p->outside + p->memory[at] > p->peak.bytes) keep_peak(p, ctx, plan, work, at);
+  ln_leave(ctx, before);
 }
 
 /* -- start and end */

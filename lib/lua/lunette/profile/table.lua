@@ -13,6 +13,7 @@ local busy = {
   { "bind", "around the steps: buffers, pointers, letting go" },
   { "collect", "collecting Lua's garbage before a plan" },
   { "load", "waiting for the loader and copying batches" },
+  { "profile", "writing this down" },
 }
 
 local explanation = [[
@@ -73,10 +74,10 @@ end
 -- The second: ops in their layers.
 local function layers_table(p, lines)
   local rows, rest = by_time(p.rows), { seconds = 0, count = 0 }
-  lines[#lines + 1] = title(("%-22s %-3s %s"):format("operation", "", "layer, or the script's line"))
+  lines[#lines + 1] = title(("%-22s %-3s %s"):format("operation", "", "layer or script line"))
   for i, row in ipairs(rows) do
     if i <= MOST_ROWS then
-      lines[#lines + 1] = line(row, ("%-22s %-3s %s"):format(row.op, short[row.phase], tail(place(row), 25)))
+      lines[#lines + 1] = line(row, ("%-22s %-3s %s"):format(row.op, short[row.phase], tail(place(row), 24)))
     else
       rest.seconds, rest.count = rest.seconds + row.seconds, rest.count + 1
     end
