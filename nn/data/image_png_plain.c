@@ -7,9 +7,9 @@
  * image_png.c: libpng's judgement and libpng's words hold, and this file has none of its
  * own. So it may only ever be stricter than libpng.
  *
- * The one thing that libdeflate takes and zlib does not are Huffman codes that RFC 1951
- * leaves undefined (an incomplete code, symbols 286 and 287). No encoder writes them, and
- * the checksums still have to hold.
+ * One exception: libdeflate takes some streams that zlib refuses (lengths 286 and 287,
+ * distances 30 and 31, a repeat past the last code length). No encoder writes them and no
+ * accident can, since Adler's checksum of what libdeflate made of them has to hold.
  */
 #include <libdeflate.h>
 #include <string.h>
