@@ -20,7 +20,7 @@
 
 enum {
   GROUP_MIN = 64, GROUP_MAX = 128,  /* tiles of a group: fewer re-read the sums too often, more leave the caches */
-  GROUP_BYTES = 2 << 20,            /* between them: transformed tiles of a group */
+  GROUP_BYTES = 256 << 10,          /* between them: transformed tiles of few channels stay in L2 */
   TILES_BYTES = 20 << 20,           /* most for transformed tiles, where one group holds all */
   SUMS_BYTES = 10 << 20,            /* most for sums, where groups are many */
   CHUNK_ROWS = 64, CHUNK_VECTORS = 3, /* output channels and vectors of input channels of a thread's scratch */
