@@ -102,7 +102,7 @@ objects := $(nn_objects) $(vm_objects)
 # C tests: tests/<name>_test.c is a program of its own over nn/, without Lua.
 c_tests := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*_test.c))
 
-$(shell mkdir -p $(sort $(dir $(objects)) $(BUILD)/tests))
+$(shell mkdir -p $(sort $(dir $(objects)) $(BUILD)/tests $(BUILD)/bench))
 
 .PHONY: all deps demo test test-long test-asan bench lint install clean config run-demo run-tests help FORCE
 all: $(BUILD)/lunette
@@ -129,8 +129,12 @@ $(foreach isa,$(isas),$(eval $(call span_rule,$(isa))))
 
 $(BUILD)/obj/vm/main.o: FLAGS += -DLN_VERSION='"$(VERSION)"'
 
+# Programs of their own over nn/: tests, and bench/*.c.
+program = $(say)$(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(CFLAGS) -MMD -MP $(LINK) -o $@ $< $(nn_objects) $(package_libs) -lm
 $(BUILD)/tests/%: tests/%.c $(nn_objects) $(BUILD)/flags
-	$(say)$(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(CFLAGS) -MMD -MP $(LINK) -o $@ $< $(nn_objects) $(package_libs) -lm
+	$(program)
+$(BUILD)/bench/%: bench/%.c $(nn_objects) $(BUILD)/flags
+	$(program)
 
 # A change of compiler or flags rebuilds everything.
 flags := $(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(CFLAGS) $(VERSION)
