@@ -1,5 +1,6 @@
 /* wino_grad.c: weight gradients by Winograd alone, one thread's CPU time, best of several runs.
- *   wino_grad [ROUNDS] [CI CO SIZE BATCH]   without a shape: those of the standard nets
+ *   make build/bench/wino_grad && build/bench/wino_grad [ROUNDS] [CI CO SIZE BATCH]
+ * Without a shape: those of the standard nets, and some small ones.
  * GFLOP counts are those of the direct convolution.
  */
 #include <stdio.h>

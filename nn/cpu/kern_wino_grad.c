@@ -150,9 +150,11 @@ static inline __attribute__((always_inline)) void panel(int rows, int width, con
     float *at = sums + r * width * L;
     fetch(a);
     for (int i = 0; i < rows * width * L; i += LINE / 4) __builtin_prefetch(at + rows * width * L + i, 1, 3);
-    register_tile(rows, width, x, y, run, p->block, at, p->add);
-    for (int64_t k = run; k < p->tiles; k += run)
-      register_tile(rows, width, x + k * L, y + k * L, p->tiles - k < run ? p->tiles - k : run, p->block, at, true);
+    int64_t k = 0;
+    do { /* once even without tiles */
+      register_tile(rows, width, x + k * L, y + k * L, p->tiles - k < run ? p->tiles - k : run, p->block, at, p->add || k > 0);
+      k += run;
+    } while (k < p->tiles);
   }
 }
 

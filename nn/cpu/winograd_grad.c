@@ -20,7 +20,7 @@
 
 enum {
   GROUP_MIN = 64, GROUP_MAX = 128,  /* tiles of a group: fewer re-read the sums too often, more leave the caches */
-  GROUP_BYTES = 2 << 20,            /* between them: transformed tiles of a group */
+  GROUP_BYTES = 256 << 10,          /* between them: transformed tiles of few channels stay in L2 */
   TILES_BYTES = 20 << 20,           /* most for transformed tiles, where one group holds all */
   SUMS_BYTES = 10 << 20,            /* most for sums, where groups are many */
   CHUNK_ROWS = 64, CHUNK_VECTORS = 3, /* output channels and vectors of input channels of a thread's scratch */
@@ -43,13 +43,13 @@ static int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
-/* Halves the larger count of channels until `fits`. */
 static bool fits(const plan *p) {
   const int64_t unit = LN_WINO_POSITIONS * (int64_t)sizeof(float);
   if (p->single) return (p->co_part + p->ci_part) * p->group * unit <= TILES_BYTES;
   return p->co_part * p->ci_part * unit <= SUMS_BYTES;
 }
 
+/* Halves the larger count of channels until the workspace is small enough. */
 static void cut_channels(plan *p) {
   while (!fits(p)) {
     int64_t *most = p->ci_part > p->co_part ? &p->ci_part : &p->co_part;
@@ -193,7 +193,8 @@ static ln_wino_sums all_sums(const job *j) {
   return (ln_wino_sums){j->sums, j->p.sums_position, j->co, j->ci / j->p.lanes};
 }
 
-/* Threads get the same positions in every group, so that their sums stay in their caches. */
+/* Threads get the same positions in every group, so that their sums stay in their caches; positions are
+ * cut further where they do not divide evenly. */
 static void add_group(const job *j, int threads) {
   const int64_t rows = LN_WINO_POSITIONS % threads == 0 ? j->co : at_most(CHUNK_ROWS, j->co);
   const int64_t parts = ceil_div(j->co, rows);

@@ -12,7 +12,7 @@
 enum {
   LN_WINO_TILE = 4,       /* outputs of a tile, each way */
   LN_WINO_POSITIONS = 36, /* (4 + 3 - 1)^2 products a tile */
-  LN_WINO_STRIP = 8       /* most tiles of one call of input and gradient */
+  LN_WINO_STRIP = 16       /* most tiles of one call of input and gradient */
 };
 
 /* A window on one channel block of one plane, [h][w][lanes]: row y and column x of its corner may lie
