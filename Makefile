@@ -101,6 +101,8 @@ objects := $(nn_objects) $(vm_objects)
 
 # C tests: tests/<name>_test.c is a program of its own over nn/, without Lua.
 c_tests := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*_test.c))
+# So is bench/<name>.c: make build/bench/<name>.
+c_benches := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
 
 $(shell mkdir -p $(sort $(dir $(objects)) $(BUILD)/tests $(BUILD)/bench))
 
@@ -129,7 +131,6 @@ $(foreach isa,$(isas),$(eval $(call span_rule,$(isa))))
 
 $(BUILD)/obj/vm/main.o: FLAGS += -DLN_VERSION='"$(VERSION)"'
 
-# Programs of their own over nn/: tests, and bench/*.c.
 program = $(say)$(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(CFLAGS) -MMD -MP $(LINK) -o $@ $< $(nn_objects) $(package_libs) -lm
 $(BUILD)/tests/%: tests/%.c $(nn_objects) $(BUILD)/flags
 	$(program)
@@ -147,7 +148,7 @@ $(BUILD)/embedded.c: FORCE
 $(BUILD)/obj/embedded.o: $(BUILD)/embedded.c $(lua_files) $(BUILD)/flags
 	$(compile) -I.
 
--include $(patsubst %.o,%.d,$(objects)) $(addsuffix .d,$(c_tests))
+-include $(patsubst %.o,%.d,$(objects)) $(addsuffix .d,$(c_tests) $(c_benches))
 
 # -- What was found ------------------------------------------------------------------
 
