@@ -101,6 +101,8 @@ objects := $(nn_objects) $(vm_objects)
 
 # C tests: tests/<name>_test.c is a program of its own over nn/, without Lua.
 c_tests := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*_test.c))
+# So is bench/<name>.c: make build/bench/<name>.
+c_benches := $(patsubst bench/%.c,$(BUILD)/bench/%,$(wildcard bench/*.c))
 
 $(shell mkdir -p $(sort $(dir $(objects)) $(BUILD)/tests $(BUILD)/bench))
 
@@ -150,7 +152,7 @@ $(BUILD)/embedded.c: FORCE
 $(BUILD)/obj/embedded.o: $(BUILD)/embedded.c $(lua_files) $(BUILD)/flags
 	$(compile) -I.
 
--include $(patsubst %.o,%.d,$(objects)) $(addsuffix .d,$(c_tests))
+-include $(patsubst %.o,%.d,$(objects)) $(addsuffix .d,$(c_tests) $(c_benches))
 
 # -- What was found ------------------------------------------------------------------
 

@@ -3,7 +3,8 @@
  * A tile is m x m outputs and the (m+2)^2 patch of inputs under it. In the transform domain there are
  * P = (m+2)^2 positions, and at each a matrix product M[tiles][to] = V[tiles][from] U[from][to]. V and M are
  * [P][block of tiles][vector of channels][tile][lanes]: a block of at most `rows` tiles is what one product
- * kernel keeps in registers. U is [P][panel of two vectors][from][2 lanes]. Positions lie `step` vectors apart, which is
+ * kernel keeps in registers. U is, for a panel of one or two vectors of
+ * output channels, [P][from][vector][lanes]. Positions lie `step` vectors apart, which is
  * more than dense, so that a tile's P vectors do not fall on one set of the first-level cache.
  */
 #ifndef LN_CPU_WINO_KERN_H

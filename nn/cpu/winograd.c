@@ -4,12 +4,12 @@
  * exchanged and padding kernel - 1 - padding, so below there is one direction: `from` channels of one
  * map, `to` channels of the other. Depth taps are more input channels: k counts (tap, channel block).
  *
- * Tiles are worked on in groups. Of a group the transformed inputs V of all k are made; then, one block of output
+ * Tiles are worked on in groups. Of a group the transformed inputs V of all k are made; then, one panel of output
  * channels after the other, the products M are summed over blocks of k and turned into outputs.
  * Two ways, by shape (`shared`):
- *   many tiles   the weights are transformed once, a thread works on whole groups, V and M stay in its L2;
+ *   many tiles   the weights are transformed once, a thread works on whole groups, V, a panel's weights and M stay in its L2;
  *   few tiles    the weights outweigh the tiles: a group is large, its V is shared by the threads, which work on
- *                blocks of output channels and transform a block of weights just before its use, into L2.
+ *                panels and transform a block of weights just before its use, into L2.
  * All cuts depend on the shape alone, and a partial sum belongs to a cut: so do the bits.
  */
 #include <omp.h>
@@ -20,6 +20,7 @@
 #include "winograd.h"
 
 enum {
+  PANEL = 2,                /* vectors of output channels that a product kernel keeps in registers */
   PAD = 16,                 /* floats between positions: one cache line, a whole number of vectors */
   PARTS = 64,               /* most partial sums of a channel */
   L2_LANE = 56 << 10,       /* bytes of L2 to fill, a lane: 448 of Zen 3's 512 KB, 896 KB of chips with AVX-512 */
@@ -36,7 +37,7 @@ typedef struct plan {
   int64_t from, to;               /* vectors of channels */
   int64_t across, down, tiles;    /* tiles of a row, rows of a plane, all */
   int64_t k, k_block, k_blocks;   /* in vectors */
-  int64_t to_block, to_blocks;
+  int64_t panels;                 /* blocks of output channels, PANEL vectors wide */
   int64_t group, groups, parts;   /* tiles of a group; groups; partial sums of a channel */
   bool shared;
 } plan;
@@ -74,21 +75,20 @@ static void set_form(plan *p, int form) {
 
 /* Measured on Zen 3 (512 KB of L2 a core, 32 MB of L3), one thread, 64 to 1024 channels, maps of 16 to 256. */
 static void set_blocks(plan *p) {
-  const int64_t weights = p->k * p->to * p->lanes * p->lanes * p->positions * 4, tile = p->positions * p->lanes * 4;
-  p->shared = p->tiles <= 128 || weights > WEIGHTS_MOST;
+  const int64_t vector = p->positions * p->lanes * 4; /* bytes of a vector at all positions */
+  p->shared = p->tiles <= 128 || p->k * p->lanes * p->to * vector > WEIGHTS_MOST;
   p->k_block = least(p->k, (p->shared ? 1024 : 2048) / p->lanes / p->lanes);
-  p->to_block = least(p->to, p->shared ? 2 : 64 / p->lanes);
   if (p->shared) {
-    p->group = least(128, SHARED_MOST / (tile * p->k) + 1);
+    p->group = least(128, SHARED_MOST / (vector * p->k) + 1);
     p->group = up(p->tiles, up(p->tiles, p->group));
   } else {
-    p->group = L2_LANE * p->lanes / (tile * (p->k + p->to_block));
+    p->group = (L2_LANE * p->lanes / vector - PANEL * p->k * p->lanes) / (p->k + PANEL);
     if (p->group < 24) p->group = 24;
     p->group -= p->group % p->kerns->rows;
   }
   p->groups = up(p->tiles, p->group);
   p->k_blocks = up(p->k, p->k_block);
-  p->to_blocks = up(p->to, p->to_block);
+  p->panels = up(p->to, PANEL);
   p->parts = p->shared ? 1 : least(p->groups, PARTS);
 }
 
@@ -117,8 +117,8 @@ bool ln_wino_can(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir) 
 
 /* From position to position. */
 static int64_t v_step(const plan *p) { return p->group * p->k_block * p->lanes + PAD; }
-static int64_t m_step(const plan *p) { return p->group * p->to_block * p->lanes + PAD; }
-static int64_t u_step(const plan *p) { return p->k_block * p->to_block * p->lanes * p->lanes + PAD; }
+static int64_t m_step(const plan *p) { return p->group * PANEL * p->lanes + PAD; }
+static int64_t u_step(const plan *p) { return p->k_block * PANEL * p->lanes * p->lanes + PAD; }
 static int64_t v_size(const plan *p) { return p->k_blocks * p->positions * v_step(p); }
 static int64_t m_size(const plan *p) { return p->positions * m_step(p); }
 static int64_t u_size(const plan *p) { return p->positions * u_step(p); }
@@ -142,7 +142,7 @@ static layout layout_of(const ln_cpu *cpu, const plan *p, bool kept) {
   l.v_each = ln_cpu_align((size_t)v_size(p) * sizeof(float));
   l.m_each = ln_cpu_align((size_t)m_size(p) * sizeof(float));
   l.tiles_each = ln_cpu_align((size_t)p->group * sizeof(ln_wino_tile));
-  l.u = take(&l.total, p->shared ? cpu->threads : kept ? 0 : p->to_blocks * p->k_blocks, l.u_each);
+  l.u = take(&l.total, p->shared ? cpu->threads : kept ? 0 : p->panels * p->k_blocks, l.u_each);
   l.v = take(&l.total, each, l.v_each);
   l.tiles = take(&l.total, each, l.tiles_each);
   l.m = take(&l.total, cpu->threads, l.m_each);
@@ -158,7 +158,7 @@ size_t ln_wino_workspace(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_d
 
 size_t ln_wino_kept_bytes(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir) {
   const plan p = plan_of(cpu, g, dir);
-  return p.shared ? 0 : (size_t)(p.to_blocks * p.k_blocks) * ln_cpu_align((size_t)u_size(&p) * sizeof(float));
+  return p.shared ? 0 : (size_t)(p.panels * p.k_blocks) * ln_cpu_align((size_t)u_size(&p) * sizeof(float));
 }
 
 /* -- a run */
@@ -181,20 +181,19 @@ static float *part_of(const run *r, size_t at, size_t each, int64_t i) {
 
 /* -- weights */
 
-/* Block (c, b) of output and input channels, [P][panel of two vectors][k][2 lanes]. */
+/* Panel c at block b of input channels, [P][k][vectors of the panel]. */
 static void make_weights(const run *r, int64_t c, int64_t b, float *u) {
   const plan *p = &r->p;
-  const int64_t L = p->lanes, k0 = b * p->k_block, ks = least(p->k - k0, p->k_block);
-  const int64_t to0 = c * p->to_block, tos = least(p->to - to0, p->to_block);
-  const int64_t channel = p->taps * 9, filter = channel * L * (p->backward ? p->to : p->from);
+  const int64_t L = p->lanes, k0 = b * p->k_block, ks = least(p->k - k0, p->k_block), to0 = c * PANEL;
+  const int64_t width = least(p->to - to0, PANEL), channel = p->taps * 9;
+  const int64_t filter = channel * L * (p->backward ? p->to : p->from);
   ln_wino_filter f = {.lane = p->backward ? channel : filter, .k = p->backward ? filter : channel, .flip = p->backward};
-  for (int64_t pair = 0; pair < tos; pair += 2)
-    for (int64_t k = 0; k < ks; k++)
-      for (int64_t j = pair; j < least(pair + 2, tos); j++) {
-        const int64_t tap = (k0 + k) / p->from, block = (k0 + k) % p->from, width = least(tos - pair, 2);
-        f.w = r->weights + (to0 + j) * L * f.lane + block * L * f.k + (p->backward ? p->taps - 1 - tap : tap) * 9;
-        p->form->weights(&f, u + (pair * ks + k * width) * L * L + (j - pair) * L, width, u_step(p) / L);
-      }
+  for (int64_t k = 0; k < ks; k++)
+    for (int64_t j = 0; j < width; j++) {
+      const int64_t tap = (k0 + k) / p->from, block = (k0 + k) % p->from;
+      f.w = r->weights + (to0 + j) * L * f.lane + block * L * f.k + (p->backward ? p->taps - 1 - tap : tap) * 9;
+      p->form->weights(&f, u + (k * L * width + j) * L, width, u_step(p) / L);
+    }
 }
 
 /* -- tiles */
@@ -238,48 +237,46 @@ static void make_input(const run *r, const ln_wino_tile *tiles, int64_t count, i
                  k % p->k_block, v_step(p) / p->lanes);
 }
 
-/* -- products and outputs of a block of output channels */
+/* -- products and outputs of a panel */
 
-static void multiply(const plan *p, const ln_wino_tile *tiles, int64_t count, int64_t ks, int64_t tos, const float *v,
+static void multiply(const plan *p, const ln_wino_tile *tiles, int64_t count, int64_t ks, int64_t width, const float *v,
                      const float *u, float *m, bool add) {
-  const int64_t L = p->lanes;
-  for (int64_t at = 0; at < p->positions; at++, v += v_step(p), u += u_step(p), m += m_step(p))
-    for (int64_t j = 0; j < tos; j += 2) {
-      const ln_wino_product *product = p->kerns->product[tos - j > 1];
-      const float *panel = u + j * ks * L * L, *ahead = j + 2 < tos ? panel + 2 * ks * L * L : u + u_step(p);
-      for (int64_t t = 0, quarter = 0; t < count; t += tiles[t].size, quarter++) {
-        const int64_t size = tiles[t].size;
-        product[size](v + t * ks * L, panel, m + (t * tos + j * size) * L, ks, add, ahead + least(quarter, 3) * ks * L * L / 2);
-      }
-    }
+  const int64_t L = p->lanes, quarter = ks * L * width * L / 4;
+  const ln_wino_product *product = p->kerns->product[width - 1];
+  for (int64_t at = 0; at < p->positions; at++, v += v_step(p), u += u_step(p), m += m_step(p)) {
+    const float *ahead = u + u_step(p);
+    for (int64_t t = 0, call = 0; t < count; t += tiles[t].size, call++)
+      product[tiles[t].size](v + t * ks * L, u, m + t * width * L, ks, add, ahead + least(call, 3) * quarter);
+  }
 }
 
 static void make_output(const run *r, const ln_wino_tile *tiles, int64_t count, int64_t c, int64_t part, const float *m) {
   const plan *p = &r->p;
   const ln_epilogue *e = r->epilogue;
-  const int64_t L = p->lanes, to0 = c * p->to_block, tos = least(p->to - to0, p->to_block);
+  const int64_t L = p->lanes, to0 = c * PANEL, width = least(p->to - to0, PANEL);
   const int64_t volume = ln_conv_volume(p->out) * L;
-  for (int64_t j = 0; j < tos; j++) {
+  for (int64_t j = 0; j < width; j++) {
     const int64_t to = to0 + j, channel = (part * p->to + to) * L;
     const ln_wino_target o = {.dst = r->out + to * volume, .next = volume, .width = p->out[2], .relu = e->relu,
                               .bias = e->bias != NULL ? e->bias + to * L : NULL,
                               .mask = e->mask != NULL ? e->mask + to * volume : NULL,
                               .moments = r->moments != NULL ? r->moments + channel : NULL,
                               .sums = r->sums != NULL ? r->sums + channel : NULL};
-    p->form->output(&o, tiles, count, m, tos, j, m_step(p) / L);
+    p->form->output(&o, tiles, count, m, width, j, m_step(p) / L);
   }
 }
 
 /* `scratch` is for one block of weights where they are not all there. */
-static void make_block(const run *r, const ln_wino_tile *tiles, int64_t count, int64_t c, int64_t part, const float *v,
+static void make_panel(const run *r, const ln_wino_tile *tiles, int64_t count, int64_t c, int64_t part, const float *v,
                        float *m, float *scratch) {
   const plan *p = &r->p;
-  const int64_t tos = least(p->to - c * p->to_block, p->to_block);
+  const int64_t width = least(p->to - c * PANEL, PANEL);
   for (int64_t b = 0; b < p->k_blocks; b++) {
     const float *u = scratch;
     if (r->u != NULL) u = r->u + (size_t)(c * p->k_blocks + b) * (r->l.u_each / sizeof(float));
     else make_weights(r, c, b, scratch);
-    multiply(p, tiles, count, least(p->k - b * p->k_block, p->k_block), tos, v + b * p->positions * v_step(p), u, m, b > 0);
+    const int64_t ks = least(p->k - b * p->k_block, p->k_block);
+    multiply(p, tiles, count, ks, width, v + b * p->positions * v_step(p), u, m, b > 0);
   }
   make_output(r, tiles, count, c, part, m);
 }
@@ -295,7 +292,7 @@ static void run_groups(const ln_cpu *cpu, const run *r, bool fresh) {
     float *v = part_of(r, r->l.v, r->l.v_each, thread), *m = part_of(r, r->l.m, r->l.m_each, thread);
     if (fresh) {
 #pragma omp for schedule(dynamic, 1)
-      for (int64_t i = 0; i < p->to_blocks * p->k_blocks; i++)
+      for (int64_t i = 0; i < p->panels * p->k_blocks; i++)
         make_weights(r, i / p->k_blocks, i % p->k_blocks, r->u + (size_t)i * (r->l.u_each / sizeof(float)));
     }
 #pragma omp for schedule(dynamic, 1)
@@ -303,7 +300,7 @@ static void run_groups(const ln_cpu *cpu, const run *r, bool fresh) {
       for (int64_t g = part * p->groups / p->parts; g < (part + 1) * p->groups / p->parts; g++) {
         const int64_t count = set_tiles(r, g, tiles);
         for (int64_t k = 0; k < p->k; k++) make_input(r, tiles, count, k, v);
-        for (int64_t c = 0; c < p->to_blocks; c++) make_block(r, tiles, count, c, part, v, m, NULL);
+        for (int64_t c = 0; c < p->panels; c++) make_panel(r, tiles, count, c, part, v, m, NULL);
       }
   }
 }
@@ -321,7 +318,7 @@ static void run_shared(const ln_cpu *cpu, const run *r) {
 #pragma omp for schedule(dynamic, 1)
       for (int64_t k = 0; k < p->k; k++) make_input(r, tiles, count, k, v);
 #pragma omp for schedule(dynamic, 1)
-      for (int64_t c = 0; c < p->to_blocks; c++) make_block(r, tiles, count, c, 0, v, m, u);
+      for (int64_t c = 0; c < p->panels; c++) make_panel(r, tiles, count, c, 0, v, m, u);
     }
   }
 }
