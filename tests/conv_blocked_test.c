@@ -2,7 +2,7 @@
  * geometries in 1 to 3 dims, sides blocked or plain, images apart with guards between them, epilogues; the
  * same bits from run to run, and in deterministic mode for one and three threads; what oneDNN is asked for.
  *
- * Takes the number of geometries (default 50).
+ * Takes the number of geometries (default 30).
  */
 #include <math.h>
 #include <stdio.h>
@@ -91,8 +91,8 @@ static int64_t extent(const ln_arg *a) {
   return a->layout == LN_PLAIN ? a->numel : a->meta.dim[0] * a->image;
 }
 
-static void set_image(ln_arg *a, bool apart) {
-  a->image = a->meta.dim[1] * positions_of(&a->meta) + (apart && a->layout == LN_BLOCKED ? 48 : 0);
+static void set_image(ln_arg *a, int64_t gap) {
+  a->image = a->meta.dim[1] * positions_of(&a->meta) + (a->layout == LN_BLOCKED ? gap : 0);
 }
 
 static void move(const ln_arg *a, int lanes, float *plain, bool back) {
@@ -156,14 +156,14 @@ static ln_code run_on(ln_cpu *cpu, example *e, float *const result[LN_MAX_OUTPUT
   for (int i = 0; i < call->nin; i++) {
     ln_arg *a = &e->in[i];
     if (a->meta.dtype == LN_NONE) continue;
-    set_image(a, e->apart);
+    set_image(a, e->apart ? 48 * (i + 1) : 0); /* each with a gap of its own */
     a->data = fresh((size_t)extent(a) * sizeof(float));
     for (int64_t k = 0; k < extent(a); k++) ((float *)a->data)[k] = GUARD;
     move(a, cpu->lanes, e->data[i], false);
   }
   for (int o = 0; o < call->nout; o++) {
     ln_arg *a = &e->out[o];
-    set_image(a, e->apart);
+    set_image(a, e->apart ? 16 : 0);
     a->data = fresh((size_t)extent(a) * sizeof(float));
     for (int64_t k = 0; k < extent(a); k++) ((float *)a->data)[k] = GUARD;
   }
@@ -331,8 +331,8 @@ static void run_layer(int64_t in, int64_t out, int64_t h, int64_t width, int64_t
 
 /* -- a NaN is not lost, in ReLU neither */
 
-static void run_nan(void) {
-  int64_t c = dev[0]->lanes, x[] = {1, c, 9, 9}, w[] = {c, c, 3, 3};
+static void run_nan(ln_cpu *cpu) {
+  int64_t c = cpu->lanes, x[] = {1, c, 9, 9}, w[] = {c, c, 3, 3};
   example e = {0};
   ln_attrs_default(&e.attrs, &e.scalars);
   e.attrs.padding[0] = e.attrs.padding[1] = 1;
@@ -341,8 +341,8 @@ static void run_nan(void) {
   for (int i = 0; i < 2; i++) fill(e.data[i] = fresh(ln_nbytes(&e.in[i].meta)), e.in[i].numel);
   e.data[0][5 * 9 + 5] = NAN;
   float *y = fresh(ln_nbytes(&e.out[0].meta)), *result[LN_MAX_OUTPUTS] = {y};
-  ln_cpu_conv_layouts(dev[0], &e.call);
-  check(run_on(dev[0], &e, result) == LN_OK, &e, "runs", 0);
+  ln_cpu_conv_layouts(cpu, &e.call);
+  check(run_on(cpu, &e, result) == LN_OK, &e, "runs", 0);
   bool all = true;
   for (int64_t k = 0; k < c; k++)
     for (int64_t i = 4; i <= 6; i++)
@@ -363,10 +363,10 @@ static void run_versions(void) {
   if (!complete(&e, &ops[0], 2)) abort();
   ln_cpu_conv_layouts(dev[0], &e.call);
   for (int i = 0; i < 2; i++) {
-    set_image(&e.in[i], false);
+    set_image(&e.in[i], 0);
     fill(e.in[i].data = fresh(ln_nbytes(&e.in[i].meta)), e.in[i].numel);
   }
-  set_image(&e.out[0], false);
+  set_image(&e.out[0], 0);
   float *y = e.out[0].data = fresh(ln_nbytes(&e.out[0].meta)), *weights = e.in[1].data;
   e.call.frozen = true;
   check(ops[0].prepare(dev[0], &e.call) == LN_OK, &e, "is prepared", 0);
@@ -387,6 +387,36 @@ static void run_versions(void) {
   ln_free(&mem, e.call.workspace);
   ln_free(&mem, y);
   for (int i = 0; i < 2; i++) ln_free(&mem, e.in[i].data);
+}
+
+/* -- every allocation of prepare fails once; what it had taken comes back */
+
+static void run_failures(ln_cpu *cpu) {
+  int64_t c = 2 * cpu->lanes, x[] = {1, c, 64, 64}, w[] = {c, c, 3, 3};
+  example e = {0};
+  ln_attrs_default(&e.attrs, &e.scalars);
+  e.attrs.padding[0] = e.attrs.padding[1] = 1;
+  e.in[0].meta = meta_of(4, x), e.in[1].meta = meta_of(4, w);
+  if (!complete(&e, &ops[2], 2)) abort();
+  ln_cpu_conv_layouts(cpu, &e.call);
+  set_image(&e.in[0], 0);
+  set_image(&e.out[0], 0);
+  e.call.frozen = true;
+  size_t before = mem.live;
+  for (size_t at = 1;; at++) {
+    e.call.workspace_bytes = 0;
+    mem.fail_at = mem.count + at;
+    ln_code code = ops[2].prepare(cpu, &e.call);
+    mem.fail_at = 0;
+    if (code == LN_OK) {
+      check(at > 2, &e, "allocates", (double)at);
+      break;
+    }
+    check(code == LN_ENOMEM && e.err.text[0] != '\0', &e, "reports the missing memory", code);
+    check(mem.live == before, &e, "gives everything back", (double)mem.live);
+  }
+  ops[2].release(cpu, &e.call);
+  check(mem.live == before, &e, "is released", (double)mem.live);
 }
 
 /* -- oneDNN: blocked sides of usual shapes are taken as they are, by no reference loop */
@@ -447,7 +477,7 @@ static void open_devices(void) {
 }
 
 int main(int argc, char **argv) {
-  int geometries = argc > 1 ? atoi(argv[1]) : 50;
+  int geometries = argc > 1 ? atoi(argv[1]) : 30;
   open_devices();
   int64_t l = dev[0]->lanes;
   for (int i = 0; i < geometries; i++) run_geometry(i);
@@ -458,8 +488,11 @@ int main(int argc, char **argv) {
   run_layer(4 * l, 2 * l, 21, 26, 1, false);
   run_layer(2 * l, 4 * l, 26, 42, 2, true);
   run_layer(4 * l, 4 * l, 19, 22, 3, false);
-  run_nan();
+  run_nan(dev[0]);
+  run_nan(dev[1]);
   run_versions();
+  run_failures(dev[0]);
+  run_failures(dev[1]);
   run_primitives(dev[0]);
   for (int i = 0; i < DEVICES; i++) ln_cpu_backend()->close(dev[i]);
   ln_ref_backend()->close(reference);

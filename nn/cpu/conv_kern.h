@@ -20,7 +20,7 @@ typedef struct ln_finish_run {
 } ln_finish_run;
 
 /* Products of pixels with a panel of one or two vectors of weights: for every pixel i < count, and vector v of the panel,
- *   out[out_at[i] + place[v] .. + lanes) = bias[v] + sum over blocks b and k < inner of
+ *   out[out_at[i] + place[v] .. + lanes) = (what it is, or bias[v]) + sum over blocks b and k < inner of
  *                                          in[in_at[i] + offset[b] + k] weights[b inner + k][v]
  * where a vector of weights or bias is `lanes` floats. inner is lanes where in is blocked, 1 where it is
  * plain. A kernel works on so many pixels at a time, and leaves out those that are left over. */
@@ -31,6 +31,7 @@ typedef struct ln_product {
   const int64_t *in_at, *out_at, *offset, *place;
   int64_t count, blocks;
   const float *weights, *bias; /* bias or NULL */
+  bool add;                    /* to what out is */
 } ln_product;
 typedef void ln_product_fn(const ln_product *p);
 

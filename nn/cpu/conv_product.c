@@ -25,21 +25,33 @@ size_t ln_panels_workspace(const ln_panels *p, bool bias) {
          (bias ? ln_cpu_align((size_t)p->vectors * vector) : 0);
 }
 
-void ln_panels_run(const ln_panels *p, const float *in, const int64_t *in_at, float *out, const int64_t *out_at,
-                   int64_t count) {
+/* Blocks [b, b + run->blocks) of k for vectors v and v + 1. */
+static void run_panel(const ln_panels *p, int64_t v, int64_t b, ln_product run) {
   int pixels = p->kerns->pixels;
-  for (int64_t v = 0; v < p->vectors; v += 2) {
-    ln_product_fn *const *product = p->kerns->product[p->plain][v + 1 < p->vectors];
-    ln_product run = {.in = in, .out = out, .in_at = in_at, .out_at = out_at, .offset = p->offset, .place = p->place + v,
-                      .count = count, .blocks = p->blocks, .weights = p->weights + v * ln_panels_depth(p) * p->lanes,
-                      .bias = p->bias != NULL ? p->bias + v * p->lanes : NULL};
-    product[pixels](&run);
-    int64_t rest = count % pixels;
-    if (rest == 0) continue;
-    run.in_at += count - rest;
-    run.out_at += count - rest;
-    run.count = rest;
-    product[rest](&run);
+  int64_t step, rest = run.count % pixels;
+  ln_product_fn *const *product = p->kerns->product[p->plain][v + 1 < p->vectors];
+  const float *weights = ln_panels_at(p, v, &step);
+  run.offset = p->offset + b;
+  run.place = p->place + v;
+  run.weights = weights + b * (p->plain ? 1 : p->lanes) * step;
+  run.bias = p->bias != NULL ? p->bias + v * p->lanes : NULL;
+  run.add = b > 0;
+  product[pixels](&run);
+  if (rest == 0) return;
+  run.in_at += run.count - rest;
+  run.out_at += run.count - rest;
+  run.count = rest;
+  product[rest](&run);
+}
+
+/* Part of k for all pixels and vectors, then the next part: the inputs' part stays in the second-level cache. */
+void ln_panels_run(const ln_panels *p, int64_t first, int64_t last, const float *in, const int64_t *in_at, float *out,
+                   const int64_t *out_at, int64_t count) {
+  int64_t part = LN_PANEL_DEPTH / (p->plain ? 1 : p->lanes);
+  ln_product run = {.in = in, .out = out, .in_at = in_at, .out_at = out_at, .count = count};
+  for (int64_t b = 0; b < p->blocks; b += part) {
+    run.blocks = least(part, p->blocks - b);
+    for (int64_t v = first; v < last; v += 2) run_panel(p, v, b, run);
   }
 }
 

@@ -8,7 +8,10 @@
 
 #include "conv_kern.h"
 
-enum { LN_PIECE_PIXELS = 512 }; /* most pixels of a piece */
+enum {
+  LN_PIECE_PIXELS = 512, /* most pixels of a piece */
+  LN_PANEL_DEPTH = 512   /* k of a panel at a time: 32 KB of weights */
+};
 
 typedef struct ln_panels {
   const ln_conv_kerns *kerns;
@@ -30,9 +33,9 @@ static inline float *ln_panels_at(const ln_panels *p, int64_t v, int64_t *step) 
   return p->weights + (v & ~(int64_t)1) * ln_panels_depth(p) * p->lanes + (v & 1) * p->lanes;
 }
 
-/* All vectors of `count` pixels, whose elements start at in + in_at[i] and out + out_at[i]. */
-void ln_panels_run(const ln_panels *p, const float *in, const int64_t *in_at, float *out, const int64_t *out_at,
-                   int64_t count);
+/* Vectors [first, last), first even, of `count` pixels, whose elements start at in + in_at[i] and out + out_at[i]. */
+void ln_panels_run(const ln_panels *p, int64_t first, int64_t last, const float *in, const int64_t *in_at, float *out,
+                   const int64_t *out_at, int64_t count);
 
 /* A chunk of a blocked tensor's positions: rows of one plane of one image. Zeroed: the first comes next. */
 typedef struct ln_chunk {

@@ -118,7 +118,7 @@ static void spread_piece(const ln_thin *v, const ln_panels *p, const float *thin
     if (++w == size[2]) w = 0, h++;
     if (h == size[1]) h = 0, d++;
   }
-  ln_panels_run(p, thin, in_at, thick, out_at, count);
+  ln_panels_run(p, 0, p->vectors, thin, in_at, thick, out_at, count);
 }
 
 static void spread(const ln_cpu *cpu, const ln_thin *v, const ln_conv_tensors *t, const float *thin, int64_t thin_image,

@@ -21,18 +21,20 @@ typedef struct job {
 } job;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 bool ln_tiles_can(const ln_cpu *cpu, const ln_conv_geometry *g, const ln_conv_sides *sides) {
   return sides->src == LN_BLOCKED && sides->dst == LN_BLOCKED && g->groups == 1 && cpu->kerns->conv != NULL &&
          ln_conv_tiles(g);
 }
 
-/* A piece's inputs fill half of a second-level cache of 512 KB, together with a panel of weights. */
+/* A piece's inputs, or what of them is worked on at a time, fill half of a second-level cache of 512 KB. */
 static int64_t piece_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir) {
-  enum { INPUT_FLOATS = 32768 };
+  enum { INPUT_FLOATS = 65536 };
   int64_t depth = dir == LN_CONV_FORWARD ? g->ci * ln_conv_volume(g->kernel) : g->co, r = cpu->kerns->conv->pixels;
-  return least(most(INPUT_FLOATS / depth / r, 4) * r, LN_PIECE_PIXELS / r * r);
+  int64_t pixels = ln_conv_volume(g->out), limit = least(INPUT_FLOATS / least(depth, LN_PANEL_DEPTH), LN_PIECE_PIXELS);
+  int64_t pieces = up(pixels, limit / r * r); /* of nearly equal size */
+  return up(up(pixels, pieces), r) * r;
 }
 
 static job job_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir) {
@@ -43,7 +45,7 @@ static job job_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir)
   j.in_plane = ln_conv_volume(g->in);
   j.out_plane = ln_conv_volume(g->out);
   j.piece = piece_of(cpu, g, dir);
-  j.pieces = (j.out_plane + j.piece - 1) / j.piece;
+  j.pieces = up(j.out_plane, j.piece);
   bool forward = dir == LN_CONV_FORWARD;
   j.panels = (ln_panels){.kerns = cpu->kerns->conv, .lanes = cpu->lanes, .blocks = forward ? j.ci * j.kk : j.co,
                          .vectors = forward ? j.co : j.ci * j.kk};
@@ -69,24 +71,28 @@ static int64_t window_offset(const job *j, int64_t c, int64_t tap) {
   return (c * j->in_plane + (d * in[1] + h) * in[2] + w) * j->lanes;
 }
 
-/* Weight [co][ci][kk] of one vector of output channels, for all k. A vector's lane is in FORWARD a channel of dst
- * and k runs over src's, in BACKWARD_DATA the other way round. */
-static void pack_vector(const job *j, int64_t v) {
+/* Weights are [co][ci][kk]. FORWARD: vector v has dst's channels as lanes, k runs over src's. */
+static void pack_forward(const job *j, int64_t v) {
   int64_t step, L = j->lanes, row = j->g->ci * j->kk;
   float *to = ln_panels_at(&j->panels, v, &step);
-  const float *w = j->t->weights;
-  if (j->dir == LN_CONV_FORWARD) {
-    for (int64_t c = 0; c < j->ci; c++)
-      for (int64_t lane = 0; lane < L; lane++) {
-        const float *from = w + (v * L + lane) * row + c * L * j->kk;
-        for (int64_t l = 0; l < L; l++)
-          for (int64_t tap = 0; tap < j->kk; tap++) to[((c * j->kk + tap) * L + l) * step + lane] = from[l * j->kk + tap];
-      }
-    return;
+  for (int64_t c = 0; c < j->ci; c++)
+    for (int64_t lane = 0; lane < L; lane++) {
+      const float *from = j->t->weights + (v * L + lane) * row + c * L * j->kk;
+      for (int64_t l = 0; l < L; l++)
+        for (int64_t tap = 0; tap < j->kk; tap++) to[((c * j->kk + tap) * L + l) * step + lane] = from[l * j->kk + tap];
+    }
+}
+
+/* BACKWARD_DATA: k runs over dst's channels, here those of one block: rows of weights are pages apart, so
+ * few of them are gone through at a time. */
+static void pack_data(const job *j, int64_t block) {
+  int64_t step, L = j->lanes, row = j->g->ci * j->kk;
+  for (int64_t v = 0; v < j->panels.vectors; v++) {
+    float *to = ln_panels_at(&j->panels, v, &step);
+    const float *from = j->t->weights + v / j->kk * L * j->kk + v % j->kk;
+    for (int64_t k = block * L; k < (block + 1) * L; k++)
+      for (int64_t lane = 0; lane < L; lane++) to[k * step + lane] = from[k * row + lane * j->kk];
   }
-  const float *from = w + v / j->kk * L * j->kk + v % j->kk;
-  for (int64_t k = 0; k < j->g->co; k++)
-    for (int64_t lane = 0; lane < L; lane++) to[k * step + lane] = from[k * row + lane * j->kk];
 }
 
 static void pack(const ln_cpu *cpu, const job *j) {
@@ -100,7 +106,7 @@ static void pack(const ln_cpu *cpu, const job *j) {
       p->bias[v * j->lanes + l] = j->t->bias[(forward ? v : v / j->kk) * j->lanes + l];
   }
 #pragma omp parallel for schedule(static) num_threads(cpu->threads)
-  for (int64_t v = 0; v < p->vectors; v++) pack_vector(j, v);
+  for (int64_t i = 0; i < j->co; i++) (forward ? pack_forward : pack_data)(j, i);
 }
 
 /* -- pieces */
@@ -117,28 +123,36 @@ static void set_places(const job *j, int64_t first, int64_t count, int64_t *src_
   }
 }
 
-static void run_piece(const job *j, int64_t n, int64_t piece) {
+/* The output's vectors [begin, end) of a piece. */
+static void run_piece(const job *j, int64_t n, int64_t piece, int64_t begin, int64_t end) {
   int64_t src_at[LN_PIECE_PIXELS], dst_at[LN_PIECE_PIXELS];
   int64_t first = piece * j->piece, count = least(j->out_plane - first, j->piece);
   float *src = j->t->src + n * j->images.src_image, *dst = j->t->dst + n * j->images.dst_image;
   set_places(j, first, count, src_at, dst_at);
   if (j->dir == LN_CONV_FORWARD)
-    ln_panels_run(&j->panels, src, src_at, dst, dst_at, count);
+    ln_panels_run(&j->panels, begin, end, src, src_at, dst, dst_at, count);
   else
-    ln_panels_run(&j->panels, dst, dst_at, src, src_at, count);
+    ln_panels_run(&j->panels, begin, end, dst, dst_at, src, src_at, count);
   if (j->f != NULL && j->hot)
-    for (int64_t b = 0; b < j->f->blocks; b++) ln_finish_unit(j->f, n, piece, b);
+    for (int64_t b = begin; b < end; b++) ln_finish_unit(j->f, n, piece, b);
 }
 
+/* Tasks are pieces, and where these are few, some vectors of a piece. */
 void ln_tiles_run(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides,
                   const ln_conv_tensors *t, const ln_finish *f, void *workspace) {
+  enum { TASKS_PER_THREAD = 4 };
   job j = job_of(cpu, g, dir);
   j.t = t;
   j.f = f;
   j.images = sides->images;
   ln_panels_bind(&j.panels, t->bias != NULL, workspace);
   pack(cpu, &j);
+  int64_t pieces = g->n * j.pieces, panels = up(j.panels.vectors, 2);
+  int64_t cuts = cpu->threads == 1 ? 1 : least(up(TASKS_PER_THREAD * cpu->threads, pieces), panels);
 #pragma omp parallel for schedule(dynamic) num_threads(cpu->threads)
-  for (int64_t i = 0; i < g->n * j.pieces; i++) run_piece(&j, i / j.pieces, i % j.pieces);
+  for (int64_t i = 0; i < pieces * cuts; i++) {
+    int64_t piece = i / cuts, cut = i % cuts, begin = cut * panels / cuts * 2, end = (cut + 1) * panels / cuts * 2;
+    run_piece(&j, piece / j.pieces, piece % j.pieces, begin, least(end, j.panels.vectors));
+  }
   if (f != NULL && !j.hot) ln_finish_images(f, 0, f->n);
 }

@@ -10,9 +10,10 @@ INLINE void multiply(const ln_product *p, int64_t first, const int pixels, const
 #pragma GCC unroll 12
   for (int r = 0; r < pixels; r++) in[r] = p->in + p->in_at[first + r];
   for (int v = 0; v < vectors; v++) {
+    const float *out = p->out + p->place[v];
     vf start = p->bias != NULL ? vf_load(p->bias + v * LN_LANES) : (vf){0};
 #pragma GCC unroll 12
-    for (int r = 0; r < pixels; r++) sum[r][v] = start;
+    for (int r = 0; r < pixels; r++) sum[r][v] = p->add ? vf_load(out + p->out_at[first + r]) : start;
   }
   for (int64_t b = 0; b < p->blocks; b++) {
     const int64_t offset = p->offset[b];
