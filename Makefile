@@ -5,12 +5,12 @@
 #   make demo       deps if need be, build, run and compare the eight pipelines on drawn data
 #   make test       deps if need be, build, all quick tests; test-long adds the slow ones
 #   make test-asan  the tests under AddressSanitizer and UBSan (build/asan)
-#   make bench      the benchmarks of bench/
+#   make bench      Lunette beside its peers (bench/README.md); BENCH="--only gpt4" gives it options
 #   make lint       luacheck and shellcheck, where installed
 #   make install    into PREFIX (default /usr/local), DESTDIR is honoured
 #   make clean
 #
-# Variables: V=1 (show commands), CC, CFLAGS (added at the end), JOBS, BUILD, PREFIX, DESTDIR, DEMO_OPTIONS.
+# Variables: V=1 (show commands), CC, CFLAGS (added at the end), JOBS, BUILD, PREFIX, DESTDIR, DEMO_OPTIONS, BENCH.
 # Headers are tracked by the compiler (-MMD); new .c and .lua files are picked up by
 # themselves. Nothing is written outside BUILD, except by install and demo (runs/).
 
@@ -35,7 +35,7 @@ endif
 
 # Lines "piece version package purpose"; a version of "-" is a missing piece.
 detect := CC='$(CC)' tools/detect '$(CC)'
-found_libraries := luajit openblas onednn libpng libjpeg jansson xlsxwriter
+found_libraries := luajit openblas onednn libpng libdeflate libjpeg jansson xlsxwriter
 missing := $(shell $(detect) | awk '$$2 == "-" { print $$1 }')
 missing_libraries := $(filter pkg-config $(found_libraries),$(missing))
 
@@ -45,7 +45,7 @@ openblas_openmp := $(firstword $(wildcard /usr/lib/*/openblas-openmp/pkgconfig))
 export PKG_CONFIG_PATH := $(openblas_openmp)$(addprefix :,$(PKG_CONFIG_PATH))
 
 ifeq ($(missing_libraries),)
-packages := luajit openblas libpng libjpeg jansson
+packages := luajit openblas libpng libdeflate libjpeg jansson
 package_cflags := $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags $(packages)))
 # OpenBLAS is loaded at run time (nn/cpu/blas.c), after its kernels were chosen.
 package_libs := $(shell $(PKG_CONFIG) --libs $(filter-out openblas,$(packages))) -ldnnl -lxlsxwriter
@@ -102,7 +102,7 @@ objects := $(nn_objects) $(vm_objects)
 # C tests: tests/<name>_test.c is a program of its own over nn/, without Lua.
 c_tests := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/*_test.c))
 
-$(shell mkdir -p $(sort $(dir $(objects)) $(BUILD)/tests))
+$(shell mkdir -p $(sort $(dir $(objects)) $(BUILD)/tests $(BUILD)/bench))
 
 .PHONY: all deps demo test test-long test-asan bench lint install clean config run-demo run-tests help FORCE
 all: $(BUILD)/lunette
@@ -131,8 +131,13 @@ $(foreach isa,$(isas),$(eval $(call span_rule,$(isa))))
 
 $(BUILD)/obj/vm/main.o: FLAGS += -DLN_VERSION='"$(VERSION)"'
 
+# Programs of their own over nn/: tests, and bench/*.c. tests/png_test.c makes its files with zlib, which
+# libpng-dev brings.
+program = $(say)$(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(CFLAGS) -MMD -MP $(LINK) -o $@ $< $(nn_objects) $(package_libs) -lz -lm
 $(BUILD)/tests/%: tests/%.c $(nn_objects) $(BUILD)/flags
-	$(say)$(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(CFLAGS) -MMD -MP $(LINK) -o $@ $< $(nn_objects) $(package_libs) -lm
+	$(program)
+$(BUILD)/bench/%: bench/%.c $(nn_objects) $(BUILD)/flags
+	$(program)
 
 # A change of compiler or flags rebuilds everything.
 flags := $(CC) $(STANDARD) $(WARNINGS) $(package_cflags) $(CFLAGS) $(VERSION)
@@ -180,8 +185,13 @@ test-long:
 test-asan:
 	+@ASAN_OPTIONS=detect_leaks=0 $(fresh) BUILD=build/asan SANITIZE=1 run-tests
 
-bench: all
-	@bench/run
+bench: all $(BUILD)/bench/peak
+	@bench/peers
+	@$(BUILD)/lunette bench/main.lua $(BENCH)
+
+$(BUILD)/bench/peak: bench/peak.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(say)$(CC) $(STANDARD) $(WARNINGS) $(CFLAGS) -o $@ $<
 
 lint:
 	@tools/lint

@@ -49,7 +49,17 @@ typedef struct ln_device_options {
   int threads;         /* 0: as many as the machine has */
   bool deterministic;  /* bits independent of the thread count */
   bool strict;         /* --precision strict */
+  bool low;            /* --precision bf16 */
 } ln_device_options;
+
+/* What a device can do at most, measured; [0] with one thread, [1] with all. FLOP and bytes a second. */
+typedef struct ln_peaks {
+  const char *isa;
+  int threads;
+  double f32[2];                    /* multiplications and additions */
+  double read[2], copy[2];          /* of memory far larger than the caches; copy counts both directions */
+  double touch[2], touch_huge[2];   /* first touch of fresh memory, in 4 KB pages and where it may be huge ones */
+} ln_peaks;
 
 typedef struct ln_backend ln_backend;
 struct ln_backend {
@@ -80,6 +90,11 @@ struct ln_backend {
   ln_code (*prepare)(void *self, ln_call *call);
   void (*release)(void *self, ln_call *call); /* call->prepared may be NULL */
   ln_code (*run)(void *self, ln_call *call);
+  /* Several steps of one LN_GROUP op that touch different memory, as one (all updates of an
+   * optimizer). Same results as one after the other. NULL: they run one by one. */
+  ln_code (*run_group)(void *self, ln_call *const *call, int n);
+  /* Fills *out in about so many seconds; 0: only isa and threads. NULL: nothing to compare with. */
+  ln_code (*measure)(void *self, double seconds, ln_peaks *out, ln_error *err);
 };
 
 const ln_backend *ln_cpu_backend(void);

@@ -304,6 +304,18 @@ check.test("every item once an epoch", function()
   check.truthy(table.concat(order) ~= table.concat(sorted), "shuffled")
 end)
 
+check.test("stats count batches and waits over all epochs", function()
+  local loader = data.DataLoader(phantoms(10), { batch_size = 4, workers = 0 })
+  check.equal(loader:stats(), { batches = 0, waits = 0, seconds = 0 })
+  epoch(loader)
+  local first = loader:stats()
+  check.equal(first.batches, 3)
+  check.equal(first.waits, 3)
+  check.truthy(first.seconds > 0)
+  epoch(loader)
+  check.equal(loader:stats(), { batches = 6, waits = 3, seconds = first.seconds })
+end)
+
 check.test("subsets of subsets", function()
   local set = phantoms(10)
   local subset = data.Subset(data.Subset(set, { 9, 3, 5, 1 }), { 4, 2 })
@@ -393,6 +405,7 @@ check.test("a Lua table is a data set", function()
   for x, y in loader do got[#got + 1] = { x:tolist(), y:tolist() } end
   check.equal(got, { { { { { 2, 4 } }, { { 4, 16 } }, { { 6, 36 } } }, { { -2 }, { -4 }, { -6 } } },
     { { { { 7, 49 } } }, { { -7 } } } })
+  check.equal({ loader:stats().batches, loader:stats().waits, loader:stats().seconds > 0 }, { 2, 2, true })
   local order = {}
   loader = data.DataLoader(set, { shuffle = true, seed = 3 })
   for x in loader do order[#order + 1] = x:tolist()[1][1][1] end

@@ -78,7 +78,7 @@ check.test("a command line without sense gives 2", function()
     { "memory wants", "--memory", "-1" },
     { "seed wants", "--seed", "-1" },
     { "device wants cpu, cuda, reference or auto, got 'tpu'", "--device", "tpu" },
-    { "precision wants strict or f32", "--precision", "f16" },
+    { "precision wants strict, f32 or bf16", "--precision", "f16" },
   } do
     local status, out, err = lua(unpack(case, 2))
     check.equal({ status, out }, { 2, "" }, case[1])

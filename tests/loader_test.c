@@ -137,6 +137,50 @@ static const char *test_interrupt(void) {
   return why == NULL && atomic_load(&mem.live) != 0 ? "memory is left" : why;
 }
 
+static bool stats_are(const ln_loader *loader, uint64_t batches, uint64_t waits) {
+  ln_loader_stats stats = ln_loader_get_stats(loader);
+  return stats.batches == batches && stats.waits == waits && (waits > 0) == (stats.seconds > 0);
+}
+
+/* What is ready costs no wait, what is late or decoded by the consumer does. */
+static const char *test_waits(void) {
+  ln_mem mem = {0};
+  scripted s;
+  atomic_int flag = 0;
+  ln_batch batch;
+  scripted_init(&s, &mem, 4);
+  ln_loader_options options = {.batch_size = 2, .workers = 1, .interrupt = &flag};
+  ln_loader *loader = open_loader(&mem, &s.base, &options);
+  ln_loader_start(loader, 0, NULL);
+  while (atomic_load(&s.entered) < 4) usleep(1000);
+  usleep(50000);
+  const char *why = drain(loader, &s);
+  if (why == NULL && !stats_are(loader, 2, 0)) why = "an epoch that was ready counts as waiting";
+  atomic_store(&s.held, true);
+  ln_loader_start(loader, 1, NULL);
+  atomic_store(&flag, 1);
+  ln_loader_wait(loader, &batch, NULL); /* gives up after 50 ms */
+  atomic_store(&flag, 0);
+  atomic_store(&s.held, false);
+  while (atomic_load(&s.entered) < 8) usleep(1000);
+  usleep(50000);
+  if (why == NULL) why = drain(loader, &s);
+  if (why == NULL && !stats_are(loader, 4, 1)) why = "the late batch is not counted, or the next one is";
+  if (why == NULL && ln_loader_get_stats(loader).seconds < 0.04) why = "the time waited is too short";
+  ln_loader_close(loader);
+  options.workers = 0;
+  options.cache = true;
+  options.cache_cap = 1 << 20;
+  loader = open_loader(&mem, &s.base, &options);
+  for (uint64_t epoch_number = 0; epoch_number < 2 && why == NULL; epoch_number++) {
+    ln_loader_start(loader, epoch_number, NULL);
+    why = drain(loader, &s);
+    if (why == NULL && !stats_are(loader, 2 + 2 * epoch_number, 2)) why = "decoding is a wait, the cache is none";
+  }
+  ln_loader_close(loader);
+  return why == NULL && atomic_load(&mem.live) != 0 ? "memory is left" : why;
+}
+
 static const char *test_abandon(void) {
   ln_mem mem = {0};
   scripted s;
@@ -317,6 +361,7 @@ static void remove_folder(void) {
 int main(void) {
   report("the threads stay a window ahead, in order, deaf to signals", test_ahead());
   report("waiting is interrupted and goes on", test_interrupt());
+  report("waits are counted", test_waits());
   report("epochs are abandoned", test_abandon());
   report("the first failure comes up, when it is late", test_first_failure(7));
   report("the first failure comes up, when it is early", test_first_failure(9));

@@ -56,7 +56,7 @@ cases.where = { { inputs = { ints("bool", 2, 3, 4), any(2, 3, 4), any(2, 3, 4) }
 -- one input
 local function unary(kind) return { { inputs = { with(kind, 3, 5, 7) } }, { inputs = { with(kind) } }, { inputs = { with(kind, 1, 2, 3, 4, 5) } }, { inputs = { with(kind, 0) } } } end
 for name, kind in pairs { neg = "any", abs = "away", sign = "any", exp = "any", log = "positive", log1p = "any", sqrt = "positive", sin = "any",
-  cos = "any", tanh = "any", floor = "distinct", ceil = "distinct", round = "distinct", isfinite = "any", logical_not = "ties", sigmoid = "any",
+  cos = "any", tanh = "any", floor = "distinct", ceil = "distinct", round = "distinct", isfinite = "any", logical_not = "ties", sigmoid = "any", round_bf16 = "any",
   relu = "away", leaky_relu = "away" } do cases[name] = unary(kind) end
 for _, name in ipairs { "neg", "abs", "sign", "relu" } do table.insert(cases[name], { inputs = { { shape = { 9 }, kind = "index", below = 9, from = -4, dtype = "i64" } } }) end
 cases.leaky_relu[1].attrs = { slope = 0.2 }
@@ -138,6 +138,32 @@ cases.conv_transpose = {
   { inputs = { any(2, 4, 4, 5), any(4, 3, 3, 3), any(6) }, attrs = { stride = 2, padding = 1, output_padding = 1, groups = 2, dilation = { 1, 2 } } },
   { inputs = { any(2, 4, 7), any(4, 3, 3) }, attrs = { stride = 3 } },
   { inputs = { any(1, 4, 3, 2, 4), any(4, 2, 2, 2, 2), any(2) }, attrs = { stride = 2 } } }
+
+-- fused rows: the cases of conv that have elements; a mask like the output in the place of the bias
+cases.conv_relu, cases.conv_moments, cases.conv_masked, cases.conv_input_grad_masked = {}, {}, {}, {}
+for _, case in ipairs(cases.conv) do
+  table.insert(cases.conv_relu, case)
+  if case.inputs[1].shape[1] > 0 then table.insert(cases.conv_moments, case) end
+end
+-- folded norms: with and without bias, weight and shift
+cases.conv_norm = {}
+for i, case in ipairs(cases.conv) do
+  local w = case.inputs[2].shape[1]
+  if w > 0 then
+    local c = function(kind) return with(kind, w) end
+    table.insert(cases.conv_norm, { inputs = { case.inputs[1], case.inputs[2], case.inputs[3] or false, c("any"), c("positive"),
+      i % 2 == 0 and c("any"), i % 3 == 0 and c("any") }, attrs = case.attrs })
+  end
+end
+cases.conv_norm_relu = cases.conv_norm
+local function masked(op, which, ...)
+  local of = cases[op:gsub("_masked", "")][which]
+  table.insert(cases[op], { inputs = { of.inputs[1], of.inputs[2], any(...) }, attrs = of.attrs })
+end
+masked("conv_masked", 1, 2, 4, 7, 6); masked("conv_masked", 2, 2, 6, 5, 6); masked("conv_masked", 3, 1, 32, 10, 12)
+masked("conv_masked", 7, 2, 5, 3); masked("conv_masked", 8, 2, 4, 5, 3, 3); masked("conv_masked", 10, 0, 4, 7, 6)
+masked("conv_input_grad_masked", 1, 2, 3, 7, 6); masked("conv_input_grad_masked", 2, 2, 4, 9, 8)
+masked("conv_input_grad_masked", 3, 1, 3, 7, 6); masked("conv_input_grad_masked", 4, 1, 3, 5, 6, 4)
 
 -- pooling and resampling
 cases.max_pool = { { inputs = { with("distinct", 2, 3, 6, 8) }, attrs = { kernel = 2, stride = 2 } }, { inputs = { with("distinct", 1, 2, 7, 9) }, attrs = { kernel = 3, stride = 2, padding = 1, dilation = { 1, 2 } } },

@@ -80,7 +80,10 @@ static void collect_now_and_then(lua_State *L, vm_loader *box, size_t bytes) {
   box->handed += bytes;
   if (box->handed < PATIENCE) return;
   box->handed = 0;
+  ln_ctx *ctx = vm_ctx(L);
+  ln_activity before = ln_enter(ctx, LN_COLLECTING);
   lua_gc(L, LUA_GCCOLLECT, 0);
+  ln_leave(ctx, before);
 }
 
 /* Once a loader. */
@@ -110,14 +113,20 @@ static int loader_next(lua_State *L) {
   vm_loader *box = check_loader(L, 1);
   ln_batch batch;
   ln_error err;
-  if (ln_loader_wait(box->loader, &batch, &err) != LN_OK) vm_raise(L, &err);
+  ln_ctx *ctx = vm_ctx(L);
+  ln_activity before = ln_enter(ctx, LN_LOADING);
+  ln_code code = ln_loader_wait(box->loader, &batch, &err);
+  ln_leave(ctx, before);
+  if (code != LN_OK) vm_raise(L, &err);
   if (batch.count == 0) return 0;
   ln_meta image, mask;
   ln_dataset_meta(ln_loader_dataset(box->loader), (int64_t)batch.count, batch.items[0], &image, &mask);
   collect_now_and_then(L, box, ln_nbytes(&image) + ln_nbytes(&mask));
   void *images = vm_data_new_tensor(L, &image), *masks = vm_data_new_tensor(L, &mask);
   note_warning(box, &batch);
+  before = ln_enter(ctx, LN_LOADING);
   ln_loader_fill(box->loader, &batch, images, masks);
+  ln_leave(ctx, before);
   ln_loader_advance(box->loader, &batch);
   box->last = batch;
   return 2;
@@ -146,6 +155,15 @@ static int loader_samples(lua_State *L) {
   return 1;
 }
 
+/* batches, waits, seconds of all epochs so far. */
+static int loader_stats(lua_State *L) {
+  ln_loader_stats stats = ln_loader_get_stats(check_loader(L, 1)->loader);
+  lua_pushnumber(L, (double)stats.batches);
+  lua_pushnumber(L, (double)stats.waits);
+  lua_pushnumber(L, stats.seconds);
+  return 3;
+}
+
 static int loader_gc(lua_State *L) {
   vm_loader *box = lua_touserdata(L, 1);
   ln_loader_close(box->loader);
@@ -156,7 +174,7 @@ static int loader_gc(lua_State *L) {
 void vm_open_loader(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"start", loader_start}, {"next", loader_next},       {"stop", loader_stop}, {"stems", loader_stems},
-      {"batches", loader_batches}, {"samples", loader_samples},
+      {"batches", loader_batches}, {"samples", loader_samples}, {"stats", loader_stats},
       {"warning", loader_warning}, {NULL, NULL}};
   vm_data_class(L, VM_LOADER, methods, loader_gc, NULL);
   lua_pushcfunction(L, new_loader);

@@ -27,13 +27,17 @@ static const char help_text[] =
   "  -v, --version       print the version\n"
   "  -h, --help          print this\n"
   "  --device NAME       cpu (default), cuda, reference or auto\n"
-  "  --precision NAME    f32 (default) or strict\n"
+  "  --precision NAME    f32 (default), strict or bf16\n"
   "  --threads N         threads for kernels (default: all cores)\n"
   "  --deterministic     same bits for every number of threads\n"
   "  --memory GB         soft limit on memory for tensors\n"
   "  --seed N            seed of everything random (default 0)\n"
   "  --eager             run each operation when called, not planned\n"
+  "  --profile[=FILE]    show where time and memory went when the program ends; with FILE\n"
+  "                      also FILE.json and FILE.trace.json\n"
   "  --                  end of options\n"
+  "\n"
+  "lunette tune           measures this machine, once, for --profile\n"
   "\n"
   "Options behind the file belong to the script: lunette scripts/gpt4/main.lua --help\n";
 
@@ -42,13 +46,14 @@ typedef struct arguments {
   char **argv;
   int first;          /* index in argv of the file or of what follows the options */
   bool prompt, has_code, help, version;
+  const char *profile; /* file of --profile, empty without one; NULL: no profile */
   ln_options options;
   int status;         /* what pmain leaves */
 } arguments;
 
 /* -- the command line */
 
-enum { OPTION_DEVICE = 256, OPTION_PRECISION, OPTION_THREADS, OPTION_DETERMINISTIC, OPTION_MEMORY, OPTION_SEED, OPTION_EAGER };
+enum { OPTION_DEVICE = 256, OPTION_PRECISION, OPTION_THREADS, OPTION_DETERMINISTIC, OPTION_MEMORY, OPTION_SEED, OPTION_EAGER, OPTION_PROFILE };
 
 static const char short_options[] = "+:e:ivh";
 static const struct option long_options[] = {
@@ -59,6 +64,7 @@ static const struct option long_options[] = {
   { "memory", required_argument, NULL, OPTION_MEMORY },
   { "seed", required_argument, NULL, OPTION_SEED },
   { "eager", no_argument, NULL, OPTION_EAGER },
+  { "profile", optional_argument, NULL, OPTION_PROFILE },
   { "version", no_argument, NULL, 'v' },
   { "help", no_argument, NULL, 'h' },
   { NULL, 0, NULL, 0 }
@@ -88,6 +94,7 @@ static bool parse(arguments *a) {
       case 'i': a->prompt = true; break;
       case 'v': a->version = true; break;
       case 'h': a->help = true; break;
+      case OPTION_PROFILE: a->profile = optarg == NULL ? "" : optarg; break;
       case ':': return usage_error("a value is missing after ", culprit(a, letter));
       case '?': return usage_error("there is no option ", culprit(a, letter));
       default:
@@ -169,9 +176,25 @@ static int run_file(lua_State *L, const arguments *a, const char *file) {
   return call(L, nargs);
 }
 
+/* lunette tune [words]. A script of that name is ./tune. */
+static int run_tune(lua_State *L, const arguments *a) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "lunette.tune");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "command");
+  lua_createtable(L, a->argc - a->first - 1, 0);
+  for (int i = a->first + 1; i < a->argc; i++) {
+    lua_pushstring(L, a->argv[i]);
+    lua_rawseti(L, -2, i - a->first);
+  }
+  lua_call(L, 1, 1);
+  return (int)lua_tointeger(L, -1);
+}
+
 static int run_all(lua_State *L, arguments *a) {
   bool has_file = a->first < a->argc;
   bool terminal = isatty(STDIN_FILENO);
+  if (has_file && !a->has_code && strcmp(a->argv[a->first], "tune") == 0) return run_tune(L, a);
   if (a->prompt) vm_prompt_load(L);
   int status = a->has_code ? run_code(L, a) : EXIT_SUCCESS;
   if (status == EXIT_SUCCESS && has_file) {
@@ -188,6 +211,16 @@ static int run_all(lua_State *L, arguments *a) {
   return status;
 }
 
+static void start_profile(lua_State *L, const char *file) {
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "lunette.profile");
+  lua_call(L, 1, 1);
+  lua_getfield(L, -1, "program");
+  lua_pushstring(L, *file == '\0' ? NULL : file);
+  lua_call(L, 1, 0);
+  lua_pop(L, 1);
+}
+
 static int pmain(lua_State *L) {
   arguments *a = lua_touserdata(L, 1);
   ln_error err;
@@ -199,11 +232,27 @@ static int pmain(lua_State *L) {
   ln_ctx *ctx = vm_ctx(L);
   /* A named device must exist; the CPU is opened by the first operation that needs it. */
   if (a->options.device != LN_CPU && ln_device_open(ctx, a->options.device) != LN_OK) return vm_raise(L, &ctx->error);
+  if (a->profile != NULL) start_profile(L, a->profile);
   a->status = run_all(L, a);
   return 0;
 }
 
+/* Shows the profile of the program where one was asked for. */
+static int finish_profile(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  if (!lua_istable(L, -1)) return 0;
+  lua_getfield(L, -1, "lunette.profile");
+  if (!lua_istable(L, -1)) return 0;
+  lua_getfield(L, -1, "finish");
+  lua_call(L, 0, 2);
+  return lua_toboolean(L, -2) ? 0 : lua_error(L);
+}
+
 int vm_finish(lua_State *L, int status) {
+  if (lua_cpcall(L, finish_profile, NULL) != 0) {
+    report(L);
+    if (status == EXIT_SUCCESS) status = EXIT_FAILURE;
+  }
   vm_interrupt_close();
   vm_lines_close();
   size_t live = vm_close(L);

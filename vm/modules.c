@@ -15,6 +15,7 @@ static const luaL_Reg c_modules[] = {
   { "lunette.core", luaopen_lunette_core },
   { "lunette.data_c", luaopen_lunette_data_c },
   { "lunette.metrics_c", luaopen_lunette_metrics_c },
+  { "lunette.profile_c", luaopen_lunette_profile_c },
   { "lunette.save_c", luaopen_lunette_save_c },
   { "lunette.sys", luaopen_lunette_sys },
   { NULL, NULL }

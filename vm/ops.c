@@ -250,7 +250,8 @@ static void push_schema(lua_State *L, ln_op op) {
 static void push_flags(lua_State *L, unsigned flags) {
   static const struct { unsigned bit; const char *name; } names[] = {
       {LN_ALIAS, "alias"},   {LN_INPLACE, "inplace"}, {LN_PROMOTE, "promote"},
-      {LN_RANDOM, "random"}, {LN_COMMIT, "commit"},   {LN_GUARD, "guard"}};
+      {LN_RANDOM, "random"}, {LN_COMMIT, "commit"},   {LN_GUARD, "guard"},
+      {LN_GROUP, "group"},   {LN_LOW, "low"},       {LN_EXACT, "exact"}};
   lua_newtable(L);
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
     lua_pushboolean(L, (flags & names[i].bit) != 0);

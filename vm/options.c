@@ -29,13 +29,10 @@ static bool set_device(ln_options *options, const char *value, char *text, size_
 }
 
 static bool set_precision(ln_options *options, const char *value, char *text, size_t size) {
-  if (strcmp(value, "bf16") == 0) {
-    snprintf(text, size, "precision bf16 is not available in this version; it has strict and f32");
-    return false;
-  }
   options->kernel.strict = strcmp(value, "strict") == 0;
-  if (!options->kernel.strict && strcmp(value, "f32") != 0)
-    return refuse(text, size, "precision", "strict or f32", value);
+  options->kernel.low = strcmp(value, "bf16") == 0;
+  if (!options->kernel.strict && !options->kernel.low && strcmp(value, "f32") != 0)
+    return refuse(text, size, "precision", "strict, f32 or bf16", value);
   return true;
 }
 

@@ -11,7 +11,7 @@
 #include "bind.h"
 
 /* Registry keys: the addresses of these. */
-static const char host_key, thread_key, error_key, error_metatable_key;
+static const char thread_key, error_key, error_metatable_key;
 
 /* -- the allocator: malloc, since Lua's blocks are small; the counters are ln_mem's */
 
@@ -51,10 +51,6 @@ static void *lua_memory(void *ud, void *block, size_t old, size_t size) {
 /* -- opening and closing */
 
 static int open_protected(lua_State *L) {
-  vm_host *host = lua_touserdata(L, 1);
-  lua_pushlightuserdata(L, (void *)&host_key);
-  lua_pushlightuserdata(L, host);
-  lua_rawset(L, LUA_REGISTRYINDEX);
   lua_pushlightuserdata(L, (void *)&thread_key);
   lua_pushthread(L);
   lua_rawset(L, LUA_REGISTRYINDEX);
@@ -70,7 +66,7 @@ lua_State *vm_newstate(size_t limit) {
   if (host == NULL) return NULL;
   host->lua.limit = limit;
   lua_State *L = lua_newstate(lua_memory, host);
-  if (L != NULL && lua_cpcall(L, open_protected, host) != 0) {
+  if (L != NULL && lua_cpcall(L, open_protected, NULL) != 0) {
     lua_close(L);
     L = NULL;
   }
@@ -79,11 +75,10 @@ lua_State *vm_newstate(size_t limit) {
   return L;
 }
 
+/* The allocator's argument: asked for several times in every operation. */
 vm_host *vm_host_of(lua_State *L) {
-  lua_pushlightuserdata(L, (void *)&host_key);
-  lua_rawget(L, LUA_REGISTRYINDEX);
-  vm_host *host = lua_touserdata(L, -1);
-  lua_pop(L, 1);
+  void *host;
+  lua_getallocf(L, &host);
   return host;
 }
 
@@ -116,8 +111,10 @@ void vm_collect(void *host_pointer) {
   lua_State *L = host->L;
   if (L == NULL || host->collecting) return;
   host->collecting = true;
+  ln_activity before = ln_enter(host->ctx, LN_COLLECTING);
   if (lua_cpcall(L, collect_protected, NULL) != 0) lua_pop(L, 1);
   enter(L, host);
+  ln_leave(host->ctx, before);
   host->collecting = false;
 }
 
@@ -149,8 +146,10 @@ enum { WHERE_LEVELS = 100 };
 /* The nearest Lua frame outside the library. Allocates nothing. */
 static bool script_frame(lua_State *L, lua_Debug *ar) {
   for (int level = 1; level < WHERE_LEVELS && lua_getstack(L, level, ar); level++) {
-    lua_getinfo(L, "Sl", ar);
-    if (ar->currentline > 0 && strncmp(ar->source, "=lunette/", 9) != 0) return true;
+    lua_getinfo(L, "S", ar);
+    if (strncmp(ar->source, "=lunette/", 9) == 0) continue; /* most are: their lines cost time */
+    lua_getinfo(L, "l", ar);
+    if (ar->currentline > 0) return true;
   }
   return false;
 }

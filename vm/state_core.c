@@ -2,8 +2,10 @@
  * context itself. */
 #include <math.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "bind.h"
+#include "../nn/plan/plan.h"
 
 static int seed(lua_State *L) {
   double s = luaL_checknumber(L, 1);
@@ -39,9 +41,18 @@ static int mem(lua_State *L) {
   return 1;
 }
 
+/* core.stats(): counters since the start. allocations and large_allocations (64 KB and more) are those of
+ * tensors, plans and recorded operations; lua_allocations those of Lua; page_faults those of the whole
+ * process that the system served without a disk. */
 static int stats(lua_State *L) {
   const ln_ctx *ctx = vm_ctx(L);
-  lua_createtable(L, 0, 5);
+  struct rusage usage = {0};
+  getrusage(RUSAGE_SELF, &usage);
+  lua_createtable(L, 0, 9);
+  set_number(L, "allocations", (double)atomic_load(&ctx->mem.count));
+  set_number(L, "large_allocations", (double)atomic_load(&ctx->mem.large));
+  set_number(L, "lua_allocations", (double)atomic_load(&vm_lua_mem(L)->count));
+  set_number(L, "page_faults", (double)usage.ru_minflt);
   set_number(L, "flushes", (double)ctx->stat_flushes);
   set_number(L, "plans", (double)ctx->stat_plans);
   set_number(L, "plan_hits", (double)ctx->stat_plan_hits);
@@ -100,11 +111,42 @@ static int fail_at(lua_State *L) {
   return 1;
 }
 
+/* core.passes("-name,-name"): the planner's passes that are left out from now on; "" = none. */
+static int passes(lua_State *L) {
+  ln_ctx *ctx = vm_ctx(L);
+  ln_error err = {0};
+  unsigned off;
+  if (ln_passes_parse(luaL_checkstring(L, 1), &off, &err) != LN_OK) vm_misuse(L, "passes", "%s", err.text);
+  ctx->passes_off = off;
+  return 0;
+}
+
+/* core.plan_steps() -> the steps of the plan that ran last, as {op =, elided =, layouts = "pbb"} (inputs,
+ * then outputs; p plain, b blocked, - absent; capitals lie inside another value), and its arena's bytes. */
+static int plan_steps(lua_State *L) {
+  const ln_plan *plan = ln_plan_last(vm_ctx(L));
+  lua_newtable(L);
+  for (int s = 0; plan != NULL && s < plan->nstep; s++) {
+    const ln_step *step = &plan->step[s];
+    char layouts[128];
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, ln_op_get(step->call.op)->name);
+    lua_setfield(L, -2, "op");
+    lua_pushboolean(L, step->elided);
+    lua_setfield(L, -2, "elided");
+    lua_pushlstring(L, layouts, ln_plan_layouts(plan, s, layouts, sizeof layouts));
+    lua_setfield(L, -2, "layouts");
+    lua_rawseti(L, -2, s + 1);
+  }
+  lua_pushnumber(L, plan == NULL ? 0 : (lua_Number)plan->arena_bytes);
+  return 2;
+}
+
 static const luaL_Reg context_functions[] = {
     {"seed", seed},     {"flush", flush},   {"mem", mem},
     {"stats", stats},   {"device", device}, {"limit", limit},
     {"fail_at", fail_at},
-    {"interrupted", interrupted},
+    {"interrupted", interrupted}, {"passes", passes}, {"plan_steps", plan_steps},
     {"push_layer", vm_push_layer}, {"pop_layer", vm_pop_layer}, {"op_table", vm_op_table},
     {NULL, NULL}};
 

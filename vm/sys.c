@@ -259,7 +259,8 @@ static int sys_configure(lua_State *L) {
     lua_pop(L, 1);
   }
   const ln_device_options *now = &ctx->options.kernel, *next = &wanted.kernel;
-  bool changed = next->threads != now->threads || next->deterministic != now->deterministic || next->strict != now->strict;
+  bool changed = next->threads != now->threads || next->deterministic != now->deterministic || next->strict != now->strict ||
+                 next->low != now->low;
   for (int device = 0; changed && device < LN_DEVICE_COUNT; device++)
     if (ctx->backend[device] != NULL)
       return luaL_error(L, "threads, deterministic and precision are set before the first operation");
@@ -286,7 +287,7 @@ static int sys_settings(lua_State *L) {
   const ln_options *options = &ctx->options;
   lua_newtable(L);
   set_text(L, "device", ln_device_name(options->device));
-  set_text(L, "precision", options->kernel.strict ? "strict" : "f32");
+  set_text(L, "precision", options->kernel.strict ? "strict" : options->kernel.low ? "bf16" : "f32");
   lua_pushinteger(L, options->kernel.threads);
   lua_setfield(L, -2, "threads");
   lua_pushnumber(L, (double)options->memory_limit * 1e-9);

@@ -66,6 +66,7 @@ int vm_check_shape(lua_State *L, int arg, int64_t dim[LN_MAX_RANK]);
 int luaopen_lunette_core(lua_State *L);   /* tensors, ops, autograd, context */
 int luaopen_lunette_data_c(lua_State *L); /* vm/data.c: files, images, splits, loaders, phantoms */
 int luaopen_lunette_metrics_c(lua_State *L); /* vm/metrics.c: distances between surfaces */
+int luaopen_lunette_profile_c(lua_State *L); /* vm/profile.c: time and memory of the context */
 int luaopen_lunette_save_c(lua_State *L); /* vm/save.c: safetensors, xlsx, png, json, figures, files */
 int luaopen_lunette_sys(lua_State *L);    /* vm/sys.c: clock, tty, paths, atomic files, rss */
 

@@ -23,6 +23,7 @@ static size_t block_size(void *block) {
 /* Books `bytes` unless the cap or the fault injection says no. */
 static bool reserve(ln_mem *mem, size_t bytes) {
   size_t number = atomic_fetch_add(&mem->count, 1) + 1;
+  if (bytes >= LN_LARGE) atomic_fetch_add(&mem->large, 1);
   size_t fail_at = atomic_load(&mem->fail_at);
   if (fail_at != 0 && number >= fail_at) {
     atomic_store(&mem->fail_at, 0);

@@ -11,10 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { LN_LARGE = 64 << 10 }; /* what is larger is data, not bookkeeping */
+
 typedef struct ln_mem {
   atomic_size_t live;      /* bytes handed out and not yet freed */
   atomic_size_t peak;      /* high-water mark of live */
   atomic_size_t count;     /* allocations so far */
+  atomic_size_t large;     /* those of at least LN_LARGE bytes */
   size_t limit;            /* soft cap in bytes, 0 = none */
   atomic_size_t fail_at;   /* fault injection: this allocation number fails; 0 = never */
 } ln_mem;

@@ -13,8 +13,11 @@
 static const char *core_type(ln_isa isa) {
 #if defined(__x86_64__) || defined(__i386__)
   __builtin_cpu_init();
+#ifdef LN_WIDE
+  if (isa == LN_ISA_AVX512 && !__builtin_cpu_supports("avx512f")) isa = LN_ISA_AVX2;
+#endif
   if (isa == LN_ISA_GENERIC) return "Prescott";
-  if (isa == LN_ISA_AVX2) return "Haswell";
+  if (isa == LN_ISA_AVX2 || !__builtin_cpu_supports("avx512f")) return "Haswell"; /* a WIDE build may have no AVX-512 */
   return __builtin_cpu_supports("avx512bf16") ? "Cooperlake" : "SkylakeX";
 #else
   (void)isa;

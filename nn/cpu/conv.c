@@ -1,137 +1,114 @@
-/* conv.c: the four convolution ops: from a call to a geometry, a method, a run.
- *
- * The rule of choice is better_as_products() below; what it leaves goes to oneDNN's direct
- * primitives, and what oneDNN has none for to matrix products too. There is no Winograd.
- *
- * Deterministic mode: weight gradients are made image by image, each by a primitive of one
- * thread, and summed in image order; oneDNN's own sum over images and rows depends on the
- * thread count. Its forward and data primitives split work over outputs only.
- */
-#include <omp.h>
+/* conv.c: the convolution ops: from a call to a method, a run and an epilogue. conv_choice.c chooses. */
 #include <string.h>
 
-#include "conv.h"
-#include "libraries.h"
+#include "conv_call.h"
+#include "conv_choice.h"
+#include "conv_direct.h"
+#include "conv_products.h"
+#include "conv_thin.h"
+#include "conv_tiles.h"
+#include "winograd.h"
 
 typedef struct step {
   ln_conv_geometry g;
   ln_conv_dir dir;
-  ln_dnnl_conv *dnnl; /* NULL: matrix products */
-  int lanes;          /* images at a time; 0: the whole batch in one primitive */
+  ln_conv_sides sides;
+  ln_conv_method method;
+  ln_conv_direct direct;
+  ln_thin thin;
+  float *kept;           /* Winograd's transformed weights of a frozen plan, or NULL */
+  uint64_t kept_version; /* of the weights that they were made of; 0: none */
+  ln_finish finish;
+  size_t statistics; /* bytes at the start of the workspace: per channel, then those of finish */
 } step;
 
-/* -- geometry */
+/* -- layouts */
 
-static void set_spatial(ln_conv_geometry *g, const ln_attrs *attrs, const ln_meta *src, const ln_meta *weights,
-                        const ln_meta *dst) {
-  int spatial = src->rank - 2, skip = LN_SPATIAL - spatial;
-  for (int i = 0; i < LN_SPATIAL; i++) {
-    int a = i - skip; /* place among the tensor's spatial dims */
-    g->in[i] = a < 0 ? 1 : src->dim[2 + a];
-    g->out[i] = a < 0 ? 1 : dst->dim[2 + a];
-    g->kernel[i] = a < 0 ? 1 : weights->dim[2 + a];
-    g->stride[i] = a < 0 ? 1 : attrs->stride[a];
-    g->padding[i] = a < 0 ? 0 : attrs->padding[a];
-    g->dilation[i] = a < 0 ? 1 : attrs->dilation[a];
-  }
+static ln_layout wanted(const ln_cpu *cpu, const ln_call *call, int64_t channels) {
+  const ln_meta *m = &call->in[0].meta;
+  bool fits = m->dtype == LN_F32 && call->attrs->groups == 1 && channels > 0 && channels % cpu->lanes == 0;
+  return fits ? LN_BLOCKED : LN_PLAIN;
 }
 
-static ln_conv_geometry geometry_of(const ln_call *call) {
-  const ln_arg *src = &call->in[0], *weights = &call->in[1], *dst = &call->out[0];
-  if (call->op == LN_OP_conv_input_grad || call->op == LN_OP_conv_transpose) {
-    src = &call->out[0];
-    dst = &call->in[0];
-  } else if (call->op == LN_OP_conv_weight_grad) {
-    weights = &call->out[0];
-    dst = &call->in[1];
-  }
-  ln_conv_geometry g = {.n = src->meta.dim[0], .groups = call->attrs->groups};
-  g.ci = src->meta.dim[1];
-  g.co = dst->meta.dim[1];
-  set_spatial(&g, call->attrs, &src->meta, &weights->meta, &dst->meta);
-  return g;
-}
-
-static ln_conv_dir direction_of(ln_op op) {
-  if (op == LN_OP_conv) return LN_CONV_FORWARD;
-  return op == LN_OP_conv_weight_grad ? LN_CONV_BACKWARD_WEIGHTS : LN_CONV_BACKWARD_DATA;
-}
-
-static ln_conv_tensors tensors_of(const ln_call *call) {
-  float *first = call->in[0].data, *second = call->in[1].data, *out = call->out[0].data;
-  switch (direction_of(call->op)) {
-  case LN_CONV_FORWARD:
-    return (ln_conv_tensors){first, second, out, call->nin > 2 ? call->in[2].data : NULL};
-  case LN_CONV_BACKWARD_DATA:
-    return (ln_conv_tensors){out, second, first, call->nin > 2 ? call->in[2].data : NULL};
-  default:
-    return (ln_conv_tensors){first, out, second, NULL};
-  }
-}
-
-static bool has_bias(const ln_call *call) { return call->nin > 2 && call->in[2].meta.dtype != LN_NONE; }
-
-/* Nothing to multiply: the result is the bias, or zeros, or has no elements. */
-static bool is_empty(const ln_conv_geometry *g) {
-  return g->n == 0 || g->ci == 0 || g->co == 0 || ln_conv_volume(g->in) == 0 || ln_conv_volume(g->out) == 0 ||
-         ln_conv_volume(g->kernel) == 0;
+/* Sides of whole blocks of channels are blocked, unless matrix products over plain columns do it. Weights,
+ * biases and statistics are always plain. */
+void ln_cpu_conv_layouts(const ln_cpu *cpu, ln_call *call) {
+  ln_conv_geometry g = ln_conv_geometry_of(call);
+  ln_conv_dir dir = ln_conv_direction_of(call->op);
+  ln_conv_sides sides = {.src = wanted(cpu, call, g.ci), .dst = wanted(cpu, call, g.co)};
+  if (ln_conv_is_empty(&g) || ln_conv_choose(cpu, &g, dir, &sides) == LN_CONV_PRODUCTS) sides = (ln_conv_sides){0};
+  for (int i = 0; i < call->nin; i++) call->in[i].layout = LN_PLAIN;
+  ln_layout out = dir == LN_CONV_FORWARD ? sides.dst : dir == LN_CONV_BACKWARD_DATA ? sides.src : LN_PLAIN;
+  call->in[0].layout = dir == LN_CONV_BACKWARD_DATA ? sides.dst : sides.src;
+  if (dir == LN_CONV_BACKWARD_WEIGHTS) call->in[1].layout = sides.dst;
+  if (ln_conv_has_sums(call->op)) call->in[2].layout = out; /* the mask */
+  call->out[0].layout = out;
 }
 
 /* -- prepare */
 
-/* Measured on Zen 3 with AVX2 (oneDNN 2.6.3, OpenBLAS 0.3.21, one thread's CPU time, 256x256):
- *   64->1, 1x1            forward 2 ms, data 5, weights 2; PyTorch's oneDNN 2, 31, 2 with its page faults
- *   128->64, 2x2 up       31 ms; by oneDNN in PyTorch 170
- *   1->64, 3x3            weights 8 ms against oneDNN's 25: it pads thin sides to whole vectors
- *   2..4->32, 3x3         data 6-10 ms against 12-25
- *   16->1, 3x3            forward 4 ms against 9, weights 4 against 7
- *   256->256, 512->512    weights 73-78 GFLOP/s against 57-68. On AVX-512 oneDNN reaches 92 % of the
- *                         peak there, so it stays.
- */
-static bool better_as_products(const ln_conv_geometry *g, ln_conv_dir dir, ln_isa isa) {
-  if (ln_conv_tiles(g)) return true;
-  if (g->groups > 1) return false;
-  switch (dir) {
-  case LN_CONV_FORWARD: return g->co == 1;
-  case LN_CONV_BACKWARD_DATA: return g->ci <= 4 && g->co > 1;
-  default: return g->ci <= 2 || g->co == 1 || (isa < LN_ISA_AVX512 && g->ci >= 256 && g->co >= 256);
-  }
+static size_t channel_bytes(const step *s, size_t each) { return ln_cpu_align((size_t)s->finish.channels * each); }
+
+/* The method has its say on the pieces in which the output is finished. */
+static void prepare_statistics(const ln_cpu *cpu, step *s, const ln_call *call) {
+  if (s->dir == LN_CONV_BACKWARD_WEIGHTS) return;
+  bool moments = ln_conv_has_moments(call->op), sums = ln_conv_has_sums(call->op);
+  s->finish = ln_finish_of(cpu, &s->g, s->dir, call->out[0].layout, ln_conv_image(&call->out[0]));
+  int64_t piece = s->method == LN_CONV_TILES ? ln_tiles_piece(cpu, &s->g, s->dir)
+                  : s->method == LN_CONV_THIN ? ln_thin_piece(&s->thin) : 0;
+  if (piece > 0) ln_finish_cut(&s->finish, piece);
+  s->statistics = s->method == LN_CONV_WINOGRAD ? 0 : ln_finish_workspace(&s->finish, moments, sums);
+  if (moments) s->statistics += channel_bytes(s, sizeof(ln_moments));
+  if (sums) s->statistics += channel_bytes(s, sizeof(double));
 }
 
-static size_t weight_bytes(const ln_conv_geometry *g) {
-  return ln_cpu_align((size_t)(g->co * (g->ci / g->groups) * ln_conv_volume(g->kernel)) * sizeof(float));
+/* Room for transformed weights, which a plan that writes no cell need not make anew in every run. */
+static ln_code prepare_kept(ln_cpu *cpu, step *s, ln_call *call) {
+  if (!call->frozen || s->dir == LN_CONV_BACKWARD_WEIGHTS) return LN_OK;
+  size_t bytes = ln_wino_kept_bytes(cpu, &s->g, s->dir);
+  if (bytes == 0) return LN_OK;
+  s->kept = ln_alloc(cpu->mem, bytes);
+  return s->kept != NULL ? LN_OK : ln_fail(call->err, LN_ENOMEM, "out of memory for a convolution's transformed weights");
 }
 
-static ln_code prepare_dnnl(const ln_cpu *cpu, step *s, bool bias, size_t *workspace, ln_error *err) {
-  const ln_dnnl *dnnl = ln_cpu_libraries(cpu)->dnnl;
-  ln_conv_geometry g = s->g;
-  if (cpu->deterministic && s->dir == LN_CONV_BACKWARD_WEIGHTS) {
-    s->lanes = g.n < cpu->threads ? (int)g.n : cpu->threads;
-    g.n = 1;
+static ln_code prepare_method(ln_cpu *cpu, step *s, ln_call *call) {
+  s->method = ln_conv_choose(cpu, &s->g, s->dir, &s->sides);
+  if (s->method == LN_CONV_THIN) s->thin = ln_thin_of(cpu, &s->g, s->dir, &s->sides);
+  if (s->method == LN_CONV_WINOGRAD) return prepare_kept(cpu, s, call);
+  if (s->method != LN_CONV_DIRECT) return LN_OK;
+  bool finish = call->op == LN_OP_conv_relu || ln_conv_has_moments(call->op) || ln_conv_has_sums(call->op);
+  ln_code code = ln_conv_direct_new(cpu, &s->g, s->dir, &s->sides, ln_conv_has_bias(call), finish, &s->direct, call->err);
+  if (s->direct.dnnl == NULL) s->method = LN_CONV_PRODUCTS;
+  return code;
+}
+
+static size_t method_workspace(const ln_cpu *cpu, const step *s, bool bias) {
+  bool weights = s->dir == LN_CONV_BACKWARD_WEIGHTS;
+  switch (s->method) {
+  case LN_CONV_DIRECT: return ln_conv_direct_workspace(&s->direct);
+  case LN_CONV_THIN: return ln_thin_workspace(&s->thin, bias);
+  case LN_CONV_TILES:
+    return weights ? ln_tiles_grad_workspace(cpu, &s->g) : ln_tiles_workspace(cpu, &s->g, s->dir, bias);
+  case LN_CONV_WINOGRAD:
+    return weights ? ln_wino_grad_workspace(cpu, &s->g) : ln_wino_workspace(cpu, &s->g, s->dir, s->kept != NULL);
+  default: return ln_conv_products_workspace(cpu, &s->g, s->dir, &s->sides);
   }
-  ln_code code = ln_dnnl_conv_new(dnnl, &g, s->dir, bias, s->lanes > 0 ? 1 : cpu->threads, s->lanes > 0 ? s->lanes : 1,
-                                  &s->dnnl, err);
-  if (code != LN_OK || s->dnnl == NULL) return code;
-  *workspace = ln_dnnl_conv_workspace(s->dnnl);
-  if (s->lanes > 0) *workspace = (size_t)s->lanes * (*workspace + weight_bytes(&s->g));
-  return LN_OK;
 }
 
 static ln_code prepare(ln_cpu *cpu, ln_call *call) {
   step *s = ln_calloc(cpu->mem, 1, sizeof *s);
   if (s == NULL) return ln_fail(call->err, LN_ENOMEM, "out of memory while preparing a convolution");
-  s->g = geometry_of(call);
-  s->dir = direction_of(call->op);
-  ln_code code = LN_OK;
-  if (!is_empty(&s->g)) {
-    if (!better_as_products(&s->g, s->dir, cpu->isa))
-      code = prepare_dnnl(cpu, s, has_bias(call), &call->workspace_bytes, call->err);
-    if (code == LN_OK && s->dnnl == NULL) call->workspace_bytes = ln_conv_gemm_workspace(cpu, &s->g, s->dir);
-  }
+  s->g = ln_conv_geometry_of(call);
+  s->dir = ln_conv_direction_of(call->op);
+  s->sides = ln_conv_sides_of(call);
+  bool empty = ln_conv_is_empty(&s->g);
+  ln_code code = empty ? LN_OK : prepare_method(cpu, s, call);
   if (code != LN_OK) {
     ln_free(cpu->mem, s);
     return code;
   }
+  prepare_statistics(cpu, s, call);
+  call->workspace_bytes = s->statistics + (empty ? 0 : method_workspace(cpu, s, ln_conv_has_bias(call)));
   call->prepared = s;
   return LN_OK;
 }
@@ -139,109 +116,95 @@ static ln_code prepare(ln_cpu *cpu, ln_call *call) {
 static void release(ln_cpu *cpu, ln_call *call) {
   step *s = call->prepared;
   if (s == NULL) return;
-  ln_dnnl_conv_free(s->dnnl);
+  ln_conv_direct_free(&s->direct);
+  ln_free(cpu->mem, s->kept);
   ln_free(cpu->mem, s);
   call->prepared = NULL;
 }
 
 /* -- run */
 
-/* bias[c] (or 0) to every element of channel c; `add` to what is there instead. */
-static void put_bias(const ln_cpu *cpu, float *y, const float *bias, int64_t n, int64_t channels, int64_t plane, bool add) {
-#pragma omp parallel for schedule(static) num_threads(cpu->threads)
-  for (int64_t row = 0; row < n * channels; row++) {
-    float *to = y + row * plane, value = bias != NULL ? bias[row % channels] : 0.0f;
-    if (add)
-      for (int64_t i = 0; i < plane; i++) to[i] += value;
-    else
-      for (int64_t i = 0; i < plane; i++) to[i] = value;
+static void clear(const ln_call *call) {
+  const ln_arg *y = &call->out[0];
+  size_t bytes = ln_nbytes(&y->meta);
+  if (bytes == 0) return;
+  if (y->layout == LN_PLAIN) {
+    memset(y->data, 0, bytes);
+    return;
   }
+  for (int64_t n = 0; n < y->meta.dim[0]; n++)
+    memset((float *)y->data + n * y->image, 0, bytes / (size_t)y->meta.dim[0]);
 }
 
-static void run_empty(const ln_cpu *cpu, const step *s, const ln_conv_tensors *t) {
-  const ln_conv_geometry *g = &s->g;
-  if (s->dir == LN_CONV_FORWARD)
-    put_bias(cpu, t->dst, t->bias, g->n, g->co, ln_conv_volume(g->out), false);
-  else if (s->dir == LN_CONV_BACKWARD_DATA)
-    put_bias(cpu, t->src, t->bias, g->n, g->ci, ln_conv_volume(g->in), false);
-  else
-    memset(t->weights, 0, (size_t)(g->co * (g->ci / g->groups) * ln_conv_volume(g->kernel)) * sizeof(float));
-}
-
-static void add_in_order(const ln_cpu *cpu, float *sum, const char *parts, size_t stride, int64_t first, int64_t count,
-                         int64_t length) {
-  enum { BLOCK = 4096 };
-#pragma omp parallel for schedule(static) num_threads(cpu->threads)
-  for (int64_t begin = 0; begin < length; begin += BLOCK) {
-    int64_t end = begin + BLOCK < length ? begin + BLOCK : length;
-    for (int64_t k = 0; k < count; k++) {
-      const float *part = (const float *)(const void *)(parts + (size_t)k * stride);
-      if (first + k == 0)
-        memcpy(sum + begin, part + begin, (size_t)(end - begin) * sizeof *sum);
-      else
-        for (int64_t i = begin; i < end; i++) sum[i] += part[i];
-    }
+/* The epilogue is part of it. What was kept serves as long as the weights are those it was made of. */
+static void run_winograd(const ln_cpu *cpu, step *s, const ln_call *call, const ln_epilogue *e, void *workspace) {
+  ln_conv_tensors t = ln_conv_tensors_of(call);
+  if (s->dir == LN_CONV_BACKWARD_WEIGHTS) {
+    ln_wino_grad_run(cpu, &s->g, &t, &s->sides.images, workspace);
+    return;
   }
+  uint64_t version = call->in[1].version;
+  bool fresh = version == 0 || version != s->kept_version;
+  ln_wino_run(cpu, &s->g, s->dir, &t, &s->sides.images, e, s->kept, fresh, workspace);
+  s->kept_version = version;
 }
 
-/* Weight gradients image by image (see the head of this file). */
-static int run_images(const ln_cpu *cpu, const step *s, const ln_conv_tensors *t, char *workspace) {
-  const ln_conv_geometry *g = &s->g;
-  size_t part = weight_bytes(g), own = ln_dnnl_conv_workspace(s->dnnl);
-  char *scratch = workspace + (size_t)s->lanes * part;
-  int64_t src = g->ci * ln_conv_volume(g->in), dst = g->co * ln_conv_volume(g->out);
-  int status = 0;
-  for (int64_t n = 0; n < g->n && status == 0; n += s->lanes) {
-    int64_t count = g->n - n < s->lanes ? g->n - n : s->lanes;
-#pragma omp parallel for schedule(static, 1) num_threads(cpu->threads) reduction(max : status)
-    for (int64_t k = 0; k < count; k++) {
-      ln_conv_tensors one = {.src = t->src + (n + k) * src, .dst = t->dst + (n + k) * dst};
-      one.weights = (float *)(void *)(workspace + (size_t)k * part);
-      int result = ln_dnnl_conv_run(s->dnnl, (int)k, &one, scratch + (size_t)k * own);
-      if (result > status) status = result;
-    }
-    if (status == 0)
-      add_in_order(cpu, t->weights, workspace, part, n, count, g->co * (g->ci / g->groups) * ln_conv_volume(g->kernel));
+/* Runs another method and finishes the output's images with f, whose bias is left to it where the method has none. */
+static int run_method(const ln_cpu *cpu, const step *s, const ln_call *call, ln_finish *f, void *workspace) {
+  ln_conv_tensors t = ln_conv_tensors_of(call);
+  bool adds_bias = s->method != LN_CONV_DIRECT || s->dir == LN_CONV_FORWARD;
+  if (adds_bias) f->e.bias = NULL;
+  const ln_finish *rest = ln_finish_needed(&f->e) ? f : NULL;
+  switch (s->method) {
+  case LN_CONV_DIRECT: return ln_conv_direct_run(cpu, &s->direct, &t, rest, workspace);
+  case LN_CONV_THIN: ln_thin_run(cpu, &s->thin, &t, rest, workspace); break;
+  case LN_CONV_TILES:
+    if (s->dir == LN_CONV_BACKWARD_WEIGHTS) ln_tiles_grad_run(cpu, &s->g, &s->sides, &t, workspace);
+    else ln_tiles_run(cpu, &s->g, s->dir, &s->sides, &t, rest, workspace);
+    break;
+  case LN_CONV_PRODUCTS:
+    ln_conv_products_run(cpu, &s->g, s->dir, &s->sides, &t, workspace);
+    if (rest != NULL) ln_finish_images(rest, 0, rest->n);
+    break;
+  case LN_CONV_WINOGRAD: break;
   }
-  return status;
+  return 0;
 }
 
-static int run_dnnl(const ln_cpu *cpu, const step *s, const ln_conv_tensors *t, void *workspace) {
-  if (s->lanes > 0) return run_images(cpu, s, t, workspace);
-  int before = omp_get_max_threads();
-  omp_set_num_threads(cpu->threads);
-  int status = ln_dnnl_conv_run(s->dnnl, 0, t, workspace);
-  omp_set_num_threads(before);
-  if (status == 0 && s->dir == LN_CONV_BACKWARD_DATA && t->bias != NULL)
-    put_bias(cpu, t->src, t->bias, s->g.n, s->g.ci, ln_conv_volume(s->g.in), true);
-  return status;
+static void run_empty(const ln_call *call, const ln_finish *f) {
+  clear(call);
+  if (ln_finish_needed(&f->e)) ln_finish_images(f, 0, f->n);
 }
 
 static ln_code run(ln_cpu *cpu, ln_call *call) {
-  const step *s = call->prepared;
-  ln_conv_tensors t = tensors_of(call);
-  if (is_empty(&s->g)) {
-    run_empty(cpu, s, &t);
-  } else if (s->dnnl != NULL) {
-    int status = run_dnnl(cpu, s, &t, call->workspace);
-    if (status != 0) return ln_dnnl_fail(status, "running a convolution", call->err);
+  step *s = call->prepared;
+  char *workspace = call->workspace;
+  ln_epilogue e = ln_conv_epilogue_of(call, call->workspace, call->workspace);
+  int status = 0;
+  if (s->method == LN_CONV_WINOGRAD) {
+    run_winograd(cpu, s, call, &e, workspace + s->statistics);
   } else {
-    ln_conv_gemm_run(cpu, &s->g, s->dir, &t, call->workspace);
+    size_t channels = channel_bytes(s, e.moments != NULL ? sizeof *e.moments : e.sums != NULL ? sizeof *e.sums : 0);
+    ln_finish f = s->finish;
+    ln_finish_bind(&f, &e, call->out[0].data, workspace + channels);
+    if (ln_conv_is_empty(&s->g)) run_empty(call, &f);
+    else status = run_method(cpu, s, call, &f, workspace + s->statistics);
+    ln_finish_merge(&f);
   }
+  if (status != 0) return ln_dnnl_fail(status, "running a convolution", call->err);
+  ln_conv_store_statistics(call, &e);
   return LN_OK;
 }
 
-ln_code ln_cpu_conv_prepare(ln_cpu *cpu, ln_call *call) { return prepare(cpu, call); }
-ln_code ln_cpu_conv_input_grad_prepare(ln_cpu *cpu, ln_call *call) { return prepare(cpu, call); }
-ln_code ln_cpu_conv_weight_grad_prepare(ln_cpu *cpu, ln_call *call) { return prepare(cpu, call); }
-ln_code ln_cpu_conv_transpose_prepare(ln_cpu *cpu, ln_call *call) { return prepare(cpu, call); }
-
-void ln_cpu_conv_release(ln_cpu *cpu, ln_call *call) { release(cpu, call); }
-void ln_cpu_conv_input_grad_release(ln_cpu *cpu, ln_call *call) { release(cpu, call); }
-void ln_cpu_conv_weight_grad_release(ln_cpu *cpu, ln_call *call) { release(cpu, call); }
-void ln_cpu_conv_transpose_release(ln_cpu *cpu, ln_call *call) { release(cpu, call); }
-
-ln_code ln_cpu_conv(ln_cpu *cpu, ln_call *call) { return run(cpu, call); }
-ln_code ln_cpu_conv_input_grad(ln_cpu *cpu, ln_call *call) { return run(cpu, call); }
-ln_code ln_cpu_conv_weight_grad(ln_cpu *cpu, ln_call *call) { return run(cpu, call); }
-ln_code ln_cpu_conv_transpose(ln_cpu *cpu, ln_call *call) { return run(cpu, call); }
+#define CONV_OP(name)                                                                       \
+  ln_code ln_cpu_##name##_prepare(ln_cpu *cpu, ln_call *call) { return prepare(cpu, call); } \
+  void ln_cpu_##name##_release(ln_cpu *cpu, ln_call *call) { release(cpu, call); }           \
+  ln_code ln_cpu_##name(ln_cpu *cpu, ln_call *call) { return run(cpu, call); }
+CONV_OP(conv)
+CONV_OP(conv_relu)
+CONV_OP(conv_moments)
+CONV_OP(conv_masked)
+CONV_OP(conv_input_grad)
+CONV_OP(conv_input_grad_masked)
+CONV_OP(conv_weight_grad)
+CONV_OP(conv_transpose)

@@ -49,6 +49,12 @@ typedef struct ln_conv_images {
   int64_t src_image, dst_image;
 } ln_conv_images;
 
+/* How src and dst lie. Plain sides are dense; images holds their distances too. */
+typedef struct ln_conv_sides {
+  ln_layout src, dst;
+  ln_conv_images images;
+} ln_conv_sides;
+
 /* -- conv_gemm.c: as matrix products over columns; any geometry that has elements. */
 /* Do the windows tile src without padding, gap, overlap or rest? */
 bool ln_conv_tiles(const ln_conv_geometry *g);

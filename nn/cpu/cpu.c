@@ -4,6 +4,7 @@
 #include "cpu.h"
 #include "kern.h"
 #include "layouts.h"
+#include "peak.h"
 #include "span.h"
 #include "workspace.h"
 
@@ -84,49 +85,23 @@ static ln_code check_call(const ln_cpu *cpu, ln_call *call) {
 
 /* -- opening */
 
-static bool supported(ln_isa isa) {
-#if defined(__x86_64__)
-#ifdef LN_WIDE
-  if (isa == LN_ISA_AVX512) isa = LN_ISA_AVX2;
-#endif
-  if (isa == LN_ISA_AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (isa == LN_ISA_AVX512)
-    return supported(LN_ISA_AVX2) && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-#endif
-  return isa == LN_ISA_GENERIC;
-}
-
 static const ln_spans *const span_tables[LN_ISA_COUNT] = {
     [LN_ISA_GENERIC] = &ln_span_table_generic,
 #if defined(__x86_64__)
-    [LN_ISA_AVX2] = &ln_span_table_avx2, [LN_ISA_AVX512] = &ln_span_table_avx512,
+    [LN_ISA_AVX2] = &ln_span_table_avx2, [LN_ISA_AVX512] = &ln_span_table_avx512, [LN_ISA_AMX] = &ln_span_table_avx512,
 #endif
 };
 static const ln_kerns *const kern_tables[LN_ISA_COUNT] = {
     [LN_ISA_GENERIC] = &ln_kern_table_generic,
 #if defined(__x86_64__)
-    [LN_ISA_AVX2] = &ln_kern_table_avx2, [LN_ISA_AVX512] = &ln_kern_table_avx512,
+    [LN_ISA_AVX2] = &ln_kern_table_avx2, [LN_ISA_AVX512] = &ln_kern_table_avx512, [LN_ISA_AMX] = &ln_kern_table_avx512,
 #endif
 };
-static const char *const isa_names[LN_ISA_COUNT] = {"generic", "avx2", "avx512"};
-static const char *const isa_titles[LN_ISA_COUNT] = {"no vector extensions", "AVX2", "AVX-512"};
-
-static ln_code choose_isa(ln_isa *isa, ln_error *err) {
-  const char *wanted = getenv("LUNETTE_ISA");
-  for (int i = LN_ISA_COUNT - 1; i >= 0; i--) {
-    if (wanted != NULL && *wanted != '\0' && strcmp(wanted, isa_names[i]) != 0) continue;
-    *isa = (ln_isa)i;
-    if (supported(*isa)) return LN_OK;
-    if (wanted != NULL && *wanted != '\0')
-      return ln_fail(err, LN_ENODEV, "LUNETTE_ISA=%s: this processor does not have it", wanted);
-  }
-  return ln_fail(err, LN_EINVAL, "LUNETTE_ISA=%s: must be generic, avx2 or avx512", wanted);
-}
+static const char *const isa_titles[LN_ISA_COUNT] = {"no vector extensions", "AVX2", "AVX-512", "AMX"};
 
 static ln_code cpu_open(ln_mem *mem, const ln_device_options *options, void **self, ln_error *err) {
   ln_isa isa;
-  ln_code code = choose_isa(&isa, err);
+  ln_code code = ln_isa_choose(&isa, err);
   if (code != LN_OK) return code;
   ln_cpu *cpu = ln_calloc(mem, 1, sizeof *cpu);
   if (cpu == NULL) return ln_fail(err, LN_ENOMEM, "cpu: no memory for the device");
@@ -221,12 +196,18 @@ static void cpu_release(void *self, ln_call *call) {
 
 static ln_code cpu_run(void *self, ln_call *call) { return dispatch_table[call->op].run(self, call); }
 
+static ln_code cpu_run_group(void *self, ln_call *const *call, int n) {
+  return ln_cpu_step_group(self, call, n);
+}
+
 /* Filled once, as the hash is no constant expression, and never changed afterwards. */
 static ln_backend backend = {
     .abi = LN_BACKEND_ABI, .struct_size = sizeof(ln_backend), .name = "cpu",
     .open = cpu_open, .close = cpu_close, .describe = cpu_describe,
     .alloc = cpu_alloc, .free = cpu_free, .upload = cpu_upload, .download = cpu_download,
-    .layouts = cpu_layouts, .prepare = cpu_prepare, .release = cpu_release, .run = cpu_run};
+    .prepare = cpu_prepare, .release = cpu_release, .run = cpu_run,
+    .layouts = cpu_layouts, .run_group = cpu_run_group,
+    .measure = ln_cpu_measure};
 static pthread_once_t filled = PTHREAD_ONCE_INIT;
 
 static void fill_hash(void) { backend.ops_hash = ln_op_table_hash(); }

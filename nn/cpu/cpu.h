@@ -23,7 +23,10 @@
 
 #include "../backend.h"
 
-typedef enum ln_isa { LN_ISA_GENERIC = 0, LN_ISA_AVX2, LN_ISA_AVX512, LN_ISA_COUNT } ln_isa;
+/* Each level contains those before it. AMX changes the libraries' kernels only: ours are AVX-512's there. */
+typedef enum ln_isa { LN_ISA_GENERIC = 0, LN_ISA_AVX2, LN_ISA_AVX512, LN_ISA_AMX, LN_ISA_COUNT } ln_isa;
+const char *ln_isa_name(ln_isa isa); /* "avx2", as LUNETTE_ISA has it */
+ln_code ln_isa_choose(ln_isa *isa, ln_error *err); /* isa.c */
 
 struct ln_spans; /* span.h */
 
@@ -31,7 +34,7 @@ typedef struct ln_cpu {
   ln_mem *mem;
   int threads;                  /* > 0 */
   bool deterministic, strict;   /* for convolutions and matrix products; the rest always is */
-  ln_isa isa;                   /* chosen at open; LUNETTE_ISA=generic|avx2|avx512 lowers it */
+  ln_isa isa;                   /* chosen at open; LUNETTE_ISA=generic|avx2|avx512|amx names it */
   int lanes;                    /* of LN_BLOCKED: floats of one vector, 8 or 16 */
   const struct ln_spans *spans;
   const struct ln_kerns *kerns; /* kern.h */
@@ -51,9 +54,14 @@ typedef struct ln_cpu {
 #undef LN_CPU_RUN
 #undef LN_CPU_PREP
 
+/* step.c: all updates of an optimizer (adam_step or sgd_step) at once. */
+ln_code ln_cpu_step_group(ln_cpu *cpu, ln_call *const *call, int n);
+/* How a convolution wants its arguments (nn/backend.h, layouts): conv.c. */
+void ln_cpu_conv_layouts(const ln_cpu *cpu, ln_call *call);
+
 /* -- hooks of the libraries (conv/matmul side): called by the backend's open, close, describe.
  * open may use cpu->threads, isa, strict and mem; on failure it has freed what it took.
- * describe writes e.g. "OpenBLAS 0.3.21, oneDNN 2.6.3". */
+ * describe writes e.g. "OpenBLAS 0.3.21 (Haswell), oneDNN 2.6.3 (AVX2)". */
 ln_code ln_cpu_dnnl_open(ln_cpu *cpu, ln_error *err);
 void ln_cpu_dnnl_close(ln_cpu *cpu);
 void ln_cpu_dnnl_describe(const ln_cpu *cpu, char *text, size_t size);

@@ -14,8 +14,9 @@
 /* The parts are opaque here: each family declares its own in its header (winograd.h, ...). */
 typedef struct ln_kerns {
   int lanes;
-  const struct ln_wino_kerns *wino;             /* kern_wino*.c: winograd.h */
-  const struct ln_wino_grad_kerns *wino_grad;   /* kern_wino_grad.c: winograd.h */
+  const struct ln_peak_kerns *peak;             /* kern_peak.c: peak.h */
+  const struct ln_wino_kerns *wino;             /* kern_wino.c, kern_wino_form.c: wino_kern.h */
+  const struct ln_wino_grad_kerns *wino_grad;   /* kern_wino_grad.c: winograd_grad.h */
   const struct ln_conv_kerns *conv;             /* kern_conv*.c: conv_kern.h */
   const struct ln_layer_kerns *layer;           /* kern_layer.c: layer_kern.h */
 } ln_kerns;

@@ -1,5 +1,11 @@
-/* kern_table.c: joins the parts of one instruction set's table of vector kernels. */
+/* kern_table.c: joins the parts of one instruction set's table of vector kernels, which it need not look into. */
 #include "kern.h"
-#include "layer_kern.h"
 
-const ln_kerns KERN(table) = {.lanes = LN_LANES, .layer = &KERN(layer)};
+extern const struct ln_peak_kerns KERN(peak);
+extern const struct ln_wino_kerns KERN(wino);
+extern const struct ln_wino_grad_kerns KERN(wino_grad);
+extern const struct ln_conv_kerns KERN(conv);
+extern const struct ln_layer_kerns KERN(layer);
+
+const ln_kerns KERN(table) = {.lanes = LN_LANES, .peak = &KERN(peak), .wino = &KERN(wino), .wino_grad = &KERN(wino_grad),
+                              .conv = &KERN(conv), .layer = &KERN(layer)};

@@ -60,7 +60,7 @@ static bool channel_slice(const ln_cpu *cpu, const ln_call *call) {
 }
 
 static const rule_fn rules[LN_OP_COUNT] = {
-    [LN_OP_relu] = elementwise, [LN_OP_relu_grad] = elementwise, [LN_OP_leaky_relu] = elementwise,
+    [LN_OP_round_bf16] = elementwise, [LN_OP_relu] = elementwise, [LN_OP_relu_grad] = elementwise, [LN_OP_leaky_relu] = elementwise,
     [LN_OP_leaky_relu_grad] = elementwise, [LN_OP_add] = elementwise, [LN_OP_sub] = elementwise,
     [LN_OP_mul] = elementwise, [LN_OP_div] = elementwise, [LN_OP_neg] = elementwise, [LN_OP_abs] = elementwise,
     [LN_OP_sigmoid] = elementwise, [LN_OP_sigmoid_grad] = elementwise, [LN_OP_tanh] = elementwise,
@@ -78,8 +78,20 @@ static bool reorder_fits(const ln_cpu *cpu, const ln_call *call) {
   return (x->layout == LN_PLAIN && y->layout == LN_PLAIN) || can_block(cpu, x);
 }
 
+static bool is_conv(ln_op op) {
+  switch (op) {
+  case LN_OP_conv: case LN_OP_conv_norm: case LN_OP_conv_norm_relu: case LN_OP_conv_relu: case LN_OP_conv_moments: case LN_OP_conv_masked: case LN_OP_conv_transpose:
+  case LN_OP_conv_input_grad: case LN_OP_conv_input_grad_masked: case LN_OP_conv_weight_grad: return true;
+  default: return false;
+  }
+}
+
 void ln_cpu_layouts(const ln_cpu *cpu, ln_call *call) {
   if (call->op == LN_OP_reorder) return;
+  if (is_conv(call->op)) {
+    ln_cpu_conv_layouts(cpu, call);
+    return;
+  }
   const rule_fn rule = rules[call->op];
   const bool blocked = rule != NULL && any_blocked(call) && rule(cpu, call);
   for (int i = 0; i < call->nin; i++)
@@ -93,7 +105,10 @@ bool ln_cpu_layouts_fit(const ln_cpu *cpu, ln_call *call, const ln_arg **unknown
   const int n = call->nin + call->nout;
   *unknown = &call->in[0];
   if (call->op == LN_OP_reorder) return reorder_fits(cpu, call);
+  bool plain = true;
   for (int i = 0; i < n; i++) as_is[i] = i < call->nin ? call->in[i].layout : call->out[i - call->nin].layout;
+  for (int i = 0; i < n; i++) plain = plain && as_is[i] == LN_PLAIN;
+  if (plain) return true; /* every kernel can, the plan has no layouts then */
   for (int o = 0; o < call->nout; o++) call->out[o].layout = LN_PLAIN;
   ln_cpu_layouts(cpu, call);
   bool fits = true;

@@ -18,13 +18,13 @@ enum { SRC, WEIGHTS, BIAS, DST, PORTS };
 typedef struct port {
   bool used, output;
   int arg;                  /* DNNL_ARG_... */
-  dnnl_primitive_t reorder; /* NULL: the primitive takes the plain layout */
+  dnnl_primitive_t reorder; /* NULL: the primitive takes the tensor as it lies */
   size_t offset;            /* in the workspace, where the reordered tensor lies */
 } port;
 
 /* The memory objects of one run at a time. */
 typedef struct lane {
-  dnnl_memory_t plain[PORTS], native[PORTS]; /* plain: only where there is a reorder */
+  dnnl_memory_t given[PORTS], native[PORTS]; /* given: only where there is a reorder */
   dnnl_memory_t scratch, reorder_scratch[PORTS];
 } lane;
 
@@ -45,8 +45,10 @@ ln_code ln_dnnl_fail(int status, const char *doing, ln_error *err) {
 
 /* The cap holds for the process and can be set once, before anything else is called. */
 static dnnl_status_t cap_isa(ln_isa isa) {
-  if (isa == LN_ISA_AVX512) return dnnl_success;
-  dnnl_cpu_isa_t wanted = isa == LN_ISA_AVX2 ? dnnl_cpu_isa_avx2 : dnnl_cpu_isa_sse41;
+  if (isa == LN_ISA_AMX) return dnnl_success;
+  dnnl_cpu_isa_t wanted = isa == LN_ISA_AVX512 ? dnnl_cpu_isa_avx512_core_bf16
+                          : isa == LN_ISA_AVX2 ? dnnl_cpu_isa_avx2
+                                               : dnnl_cpu_isa_sse41;
   dnnl_status_t status = dnnl_set_max_cpu_isa(wanted);
   bool beyond = ((unsigned)dnnl_get_effective_cpu_isa() & ~(unsigned)wanted) != 0;
   return beyond ? status : dnnl_success;
@@ -77,9 +79,17 @@ void ln_dnnl_close(ln_dnnl *d) {
   ln_free(d->mem, d);
 }
 
+/* The instruction set that oneDNN uses at most. */
+static const char *level(void) {
+  const unsigned isa = (unsigned)dnnl_get_effective_cpu_isa();
+  if ((~isa & (unsigned)dnnl_cpu_isa_avx512_core_amx) == 0) return "AMX";
+  if ((~isa & (unsigned)dnnl_cpu_isa_avx512_core) == 0) return "AVX-512";
+  return (~isa & (unsigned)dnnl_cpu_isa_avx2) == 0 ? "AVX2" : "SSE4.1";
+}
+
 void ln_dnnl_describe(char *text, size_t size) {
   const dnnl_version_t *v = dnnl_version();
-  snprintf(text, size, "oneDNN %d.%d.%d", v->major, v->minor, v->patch);
+  snprintf(text, size, "oneDNN %d.%d.%d (%s)", v->major, v->minor, v->patch, level());
 }
 
 /* -- making */
@@ -88,6 +98,7 @@ void ln_dnnl_describe(char *text, size_t size) {
 typedef struct shape {
   int rank, weights_rank;
   dnnl_dims_t src, weights, bias, dst;
+  dnnl_format_tag_t src_tag, dst_tag; /* as they lie */
   ln_dnnl_windows windows;
 } shape;
 
@@ -126,17 +137,24 @@ static dnnl_format_tag_t plain_tag(int rank) {
   return tags[rank];
 }
 
-/* Layouts left to oneDNN. No direct implementation gives success and no pd. */
-static dnnl_status_t describe(const ln_dnnl *d, const shape *s, ln_conv_dir dir, bool bias, dnnl_primitive_desc_t *pd) {
+static dnnl_format_tag_t tag_of(ln_layout layout, int rank, int block) {
+  if (layout == LN_PLAIN) return plain_tag(rank);
+  if (rank == 4) return block == 16 ? dnnl_aBcd16b : dnnl_aBcd8b;
+  return block == 16 ? dnnl_aBcde16b : dnnl_aBcde8b;
+}
+
+/* With src and dst in these layouts, weights in any. No direct implementation gives success and no pd. */
+static dnnl_status_t describe(const ln_dnnl *d, const shape *s, const ln_dnnl_request *r, dnnl_format_tag_t src,
+                              dnnl_format_tag_t dst, dnnl_primitive_desc_t *pd) {
   dnnl_memory_desc_t md[PORTS];
   memset(md, 0, sizeof md);
-  dnnl_status_t status = ln_md_make(&md[SRC], s->rank, s->src, dnnl_format_tag_any);
+  dnnl_status_t status = ln_md_make(&md[SRC], s->rank, s->src, src);
   if (status == dnnl_success) status = ln_md_make(&md[WEIGHTS], s->weights_rank, s->weights, dnnl_format_tag_any);
   if (status == dnnl_success) status = ln_md_make(&md[BIAS], 1, s->bias, dnnl_a);
-  if (status == dnnl_success) status = ln_md_make(&md[DST], s->rank, s->dst, dnnl_format_tag_any);
+  if (status == dnnl_success) status = ln_md_make(&md[DST], s->rank, s->dst, dst);
   if (status == dnnl_success)
-    status = ln_dnnl_conv_describe(d->engine, dir, ln_md_borrow(&md[SRC]), ln_md_borrow(&md[WEIGHTS]),
-                                   bias ? ln_md_borrow(&md[BIAS]) : NULL, ln_md_borrow(&md[DST]), &s->windows, d->attr, pd);
+    status = ln_dnnl_conv_describe(d->engine, r->dir, ln_md_borrow(&md[SRC]), ln_md_borrow(&md[WEIGHTS]),
+                                   r->bias ? ln_md_borrow(&md[BIAS]) : NULL, ln_md_borrow(&md[DST]), &s->windows, d->attr, pd);
   for (int i = 0; i < PORTS; i++) ln_md_free(&md[i]);
   if (status == dnnl_unimplemented || status == dnnl_invalid_arguments) return dnnl_success;
   if (status != dnnl_success) return status;
@@ -149,6 +167,22 @@ static dnnl_status_t describe(const ln_dnnl *d, const shape *s, ln_conv_dir dir,
   return status;
 }
 
+/* The fewest reorders of activations that oneDNN has a direct implementation for. A plain
+ * src of few channels is taken as it is by the kernels for first layers; other plain sides would
+ * make it choose slow ones. */
+static dnnl_status_t find(const ln_dnnl *d, const shape *s, const ln_dnnl_request *r, dnnl_primitive_desc_t *pd) {
+  enum { FIRST_LAYER = 4 };
+  const dnnl_format_tag_t any = dnnl_format_tag_any;
+  dnnl_format_tag_t src = r->src == LN_BLOCKED ? s->src_tag : any, dst = r->dst == LN_BLOCKED ? s->dst_tag : any;
+  dnnl_status_t status = dnnl_success;
+  *pd = NULL;
+  if (src == any && dst != any && r->g->ci <= FIRST_LAYER && r->dir != LN_CONV_BACKWARD_DATA)
+    status = describe(d, s, r, s->src_tag, dst, pd);
+  if (status == dnnl_success && *pd == NULL && (src != any || dst != any)) status = describe(d, s, r, src, dst, pd);
+  if (status == dnnl_success && *pd == NULL) status = describe(d, s, r, any, any, pd);
+  return status;
+}
+
 /* Room for bytes in the workspace. */
 static size_t take(ln_dnnl_conv *c, size_t bytes) {
   size_t offset = c->workspace;
@@ -157,18 +191,19 @@ static size_t take(ln_dnnl_conv *c, size_t bytes) {
 }
 
 /* Makes the reorder of a port and every lane's memory objects for it. */
-static dnnl_status_t make_port(ln_dnnl_conv *c, int i, int arg, bool output, int rank, const dnnl_dims_t dims) {
+static dnnl_status_t make_port(ln_dnnl_conv *c, int i, int arg, bool output, int rank, const dnnl_dims_t dims,
+                               dnnl_format_tag_t tag) {
   dnnl_engine_t engine = c->dnnl->engine;
   port *p = &c->port[i];
   *p = (port){.used = true, .output = output, .arg = arg};
   ln_md native = dnnl_primitive_desc_query_md(c->pd, dnnl_query_exec_arg_md, arg);
-  dnnl_memory_desc_t plain;
-  memset(&plain, 0, sizeof plain);
-  dnnl_status_t status = ln_md_make(&plain, rank, dims, plain_tag(rank));
+  dnnl_memory_desc_t given;
+  memset(&given, 0, sizeof given);
+  dnnl_status_t status = ln_md_make(&given, rank, dims, tag);
   dnnl_primitive_desc_t pd = NULL;
-  if (status == dnnl_success && !dnnl_memory_desc_equal(native, ln_md_borrow(&plain))) {
-    status = dnnl_reorder_primitive_desc_create(&pd, output ? native : ln_md_borrow(&plain), engine,
-                                                output ? ln_md_borrow(&plain) : native, engine, c->dnnl->attr);
+  if (status == dnnl_success && !dnnl_memory_desc_equal(native, ln_md_borrow(&given))) {
+    status = dnnl_reorder_primitive_desc_create(&pd, output ? native : ln_md_borrow(&given), engine,
+                                                output ? ln_md_borrow(&given) : native, engine, c->dnnl->attr);
     if (status == dnnl_success) status = dnnl_primitive_create(&p->reorder, pd);
     p->offset = take(c, dnnl_memory_desc_get_size(native));
   }
@@ -177,26 +212,27 @@ static dnnl_status_t make_port(ln_dnnl_conv *c, int i, int arg, bool output, int
     lane *l = &c->lane[k];
     status = dnnl_memory_create(&l->native[i], native, engine, DNNL_MEMORY_NONE);
     if (status == dnnl_success && p->reorder != NULL)
-      status = dnnl_memory_create(&l->plain[i], ln_md_borrow(&plain), engine, DNNL_MEMORY_NONE);
+      status = dnnl_memory_create(&l->given[i], ln_md_borrow(&given), engine, DNNL_MEMORY_NONE);
     if (status == dnnl_success && scratch != NULL)
       status = dnnl_memory_create(&l->reorder_scratch[i], scratch, engine, DNNL_MEMORY_NONE);
   }
   size_t bytes = scratch != NULL ? dnnl_memory_desc_get_size(scratch) : 0;
   if (c->scratch_bytes < bytes) c->scratch_bytes = bytes;
   if (pd != NULL) dnnl_primitive_desc_destroy(pd);
-  ln_md_free(&plain);
+  ln_md_free(&given);
   return status;
 }
 
-static dnnl_status_t make_ports(ln_dnnl_conv *c, const shape *s, ln_conv_dir dir, bool bias) {
-  bool forward = dir == LN_CONV_FORWARD, data = dir == LN_CONV_BACKWARD_DATA;
-  bool weights = dir == LN_CONV_BACKWARD_WEIGHTS;
-  dnnl_status_t status = make_port(c, SRC, data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, data, s->rank, s->src);
+static dnnl_status_t make_ports(ln_dnnl_conv *c, const shape *s, const ln_dnnl_request *r) {
+  bool forward = r->dir == LN_CONV_FORWARD, data = r->dir == LN_CONV_BACKWARD_DATA;
+  bool weights = r->dir == LN_CONV_BACKWARD_WEIGHTS;
+  dnnl_status_t status = make_port(c, SRC, data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, data, s->rank, s->src, s->src_tag);
   if (status == dnnl_success)
-    status = make_port(c, WEIGHTS, weights ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, weights, s->weights_rank, s->weights);
+    status = make_port(c, WEIGHTS, weights ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, weights, s->weights_rank,
+                       s->weights, plain_tag(s->weights_rank));
   if (status == dnnl_success)
-    status = make_port(c, DST, forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, forward, s->rank, s->dst);
-  if (status == dnnl_success && bias) status = make_port(c, BIAS, DNNL_ARG_BIAS, false, 1, s->bias);
+    status = make_port(c, DST, forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, forward, s->rank, s->dst, s->dst_tag);
+  if (status == dnnl_success && r->bias) status = make_port(c, BIAS, DNNL_ARG_BIAS, false, 1, s->bias, dnnl_a);
   return status;
 }
 
@@ -213,20 +249,21 @@ static dnnl_status_t finish(ln_dnnl_conv *c) {
   return status;
 }
 
-ln_code ln_dnnl_conv_new(const ln_dnnl *d, const ln_conv_geometry *g, ln_conv_dir dir, bool bias,
-                         int threads, int lanes, ln_dnnl_conv **out, ln_error *err) {
+ln_code ln_dnnl_conv_new(const ln_dnnl *d, const ln_dnnl_request *r, ln_dnnl_conv **out, ln_error *err) {
   shape s;
   *out = NULL;
-  if (!shape_of(g, &s)) return LN_OK;
-  ln_dnnl_conv *c = ln_calloc(d->mem, 1, sizeof *c + (size_t)lanes * sizeof *c->lane);
+  if (!shape_of(r->g, &s)) return LN_OK;
+  s.src_tag = tag_of(r->src, s.rank, r->block);
+  s.dst_tag = tag_of(r->dst, s.rank, r->block);
+  ln_dnnl_conv *c = ln_calloc(d->mem, 1, sizeof *c + (size_t)r->lanes * sizeof *c->lane);
   if (c == NULL) return ln_fail(err, LN_ENOMEM, "out of memory while preparing a convolution");
   c->dnnl = d;
-  c->lanes = lanes;
+  c->lanes = r->lanes;
   int before = omp_get_max_threads(); /* a primitive is made for the threads of this moment */
-  omp_set_num_threads(threads);
-  dnnl_status_t status = describe(d, &s, dir, bias && dir == LN_CONV_FORWARD, &c->pd);
+  omp_set_num_threads(r->threads);
+  dnnl_status_t status = find(d, &s, r, &c->pd);
   bool found = status == dnnl_success && c->pd != NULL;
-  if (found) status = make_ports(c, &s, dir, bias && dir == LN_CONV_FORWARD);
+  if (found) status = make_ports(c, &s, r);
   if (found && status == dnnl_success) status = finish(c);
   omp_set_num_threads(before);
   if (!found || status != dnnl_success) {
@@ -246,7 +283,7 @@ void ln_dnnl_conv_free(ln_dnnl_conv *c) {
   for (int k = 0; k < c->lanes; k++) {
     free_memory(c->lane[k].scratch);
     for (int i = 0; i < PORTS; i++) {
-      free_memory(c->lane[k].plain[i]);
+      free_memory(c->lane[k].given[i]);
       free_memory(c->lane[k].native[i]);
       free_memory(c->lane[k].reorder_scratch[i]);
     }
@@ -260,12 +297,22 @@ void ln_dnnl_conv_free(ln_dnnl_conv *c) {
 
 size_t ln_dnnl_conv_workspace(const ln_dnnl_conv *c) { return c->workspace; }
 
+const char *ln_dnnl_conv_name(const ln_dnnl_conv *c) {
+  const char *name = "";
+  dnnl_primitive_desc_query(c->pd, dnnl_query_impl_info_str, 0, (void *)&name);
+  return name;
+}
+
+bool ln_dnnl_conv_reorders(const ln_dnnl_conv *c) {
+  return c->port[SRC].reorder != NULL || c->port[DST].reorder != NULL;
+}
+
 /* -- running */
 
 static dnnl_status_t reorder(const ln_dnnl_conv *c, const lane *l, int i) {
   bool out = c->port[i].output;
-  dnnl_exec_arg_t args[3] = {{DNNL_ARG_FROM, out ? l->native[i] : l->plain[i]},
-                             {DNNL_ARG_TO, out ? l->plain[i] : l->native[i]},
+  dnnl_exec_arg_t args[3] = {{DNNL_ARG_FROM, out ? l->native[i] : l->given[i]},
+                             {DNNL_ARG_TO, out ? l->given[i] : l->native[i]},
                              {DNNL_ARG_SCRATCHPAD, l->reorder_scratch[i]}};
   return dnnl_primitive_execute(c->port[i].reorder, c->dnnl->stream, l->reorder_scratch[i] != NULL ? 3 : 2, args);
 }
@@ -277,7 +324,7 @@ static dnnl_status_t bind(const ln_dnnl_conv *c, const lane *l, void *const data
     const port *p = &c->port[i];
     if (!p->used) continue;
     status = dnnl_memory_set_data_handle(l->native[i], p->reorder != NULL ? workspace + p->offset : data[i]);
-    if (status == dnnl_success && p->reorder != NULL) status = dnnl_memory_set_data_handle(l->plain[i], data[i]);
+    if (status == dnnl_success && p->reorder != NULL) status = dnnl_memory_set_data_handle(l->given[i], data[i]);
     if (status == dnnl_success && l->reorder_scratch[i] != NULL)
       status = dnnl_memory_set_data_handle(l->reorder_scratch[i], workspace + c->scratch_offset);
   }
@@ -295,14 +342,14 @@ static dnnl_status_t execute(const ln_dnnl_conv *c, const lane *l) {
   return dnnl_primitive_execute(c->primitive, c->dnnl->stream, n, args);
 }
 
-int ln_dnnl_conv_run(const ln_dnnl_conv *c, int which, const ln_conv_tensors *t, void *workspace) {
+int ln_dnnl_conv_run(const ln_dnnl_conv *c, int which, const ln_conv_tensors *t, bool same_weights, void *workspace) {
   const lane *l = &c->lane[which];
   void *bias;
   memcpy(&bias, &t->bias, sizeof bias); /* oneDNN's memory objects know no const */
   void *const data[PORTS] = {t->src, t->weights, bias, t->dst};
   dnnl_status_t status = bind(c, l, data, workspace);
   for (int i = 0; i < PORTS && status == dnnl_success; i++)
-    if (c->port[i].reorder != NULL && !c->port[i].output) status = reorder(c, l, i);
+    if (c->port[i].reorder != NULL && !c->port[i].output && !(same_weights && i == WEIGHTS)) status = reorder(c, l, i);
   if (status == dnnl_success) status = execute(c, l);
   for (int i = 0; i < PORTS && status == dnnl_success; i++)
     if (c->port[i].reorder != NULL && c->port[i].output) status = reorder(c, l, i);

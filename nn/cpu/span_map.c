@@ -155,6 +155,16 @@ static void from_bf16(float *y, const uint16_t *x, int64_t n) {
   LOOP(n) y[i] = ln_float_of((uint32_t)x[i] << 16);
 }
 
+static void round_bf16(void *vy, const float *x, int64_t n, float p, float q) {
+  float *y = vy;
+  (void)p, (void)q;
+  LOOP(n) {
+    uint32_t bits = ln_bits_of(x[i]);
+    uint32_t even = bits + 0x7fffu + ((bits >> 16) & 1u);
+    y[i] = ln_float_of((x[i] != x[i] ? bits | 0x400000u : even) & 0xffff0000u);
+  }
+}
+
 #define SIDES(name) {name##_vv, name##_vs, name##_sv}
 const ln_map_spans SPAN(map) = {
     .binary = {[LN_OP_add] = SIDES(add), [LN_OP_sub] = SIDES(sub), [LN_OP_mul] = SIDES(mul),
@@ -163,7 +173,7 @@ const ln_map_spans SPAN(map) = {
                [LN_OP_eq] = SIDES(eq), [LN_OP_ne] = SIDES(ne), [LN_OP_lt] = SIDES(lt),
                [LN_OP_le] = SIDES(le), [LN_OP_gt] = SIDES(gt), [LN_OP_ge] = SIDES(ge),
                [LN_OP_logical_and] = SIDES(both), [LN_OP_logical_or] = SIDES(either)},
-    .unary = {[LN_OP_neg] = neg, [LN_OP_abs] = absolute, [LN_OP_sign] = sign,
+    .unary = {[LN_OP_round_bf16] = round_bf16, [LN_OP_neg] = neg, [LN_OP_abs] = absolute, [LN_OP_sign] = sign,
               [LN_OP_exp] = exponential, [LN_OP_log] = logarithm, [LN_OP_log1p] = logarithm1,
               [LN_OP_sqrt] = root, [LN_OP_sin] = sine, [LN_OP_cos] = cosine,
               [LN_OP_tanh] = tangent, [LN_OP_floor] = floored, [LN_OP_ceil] = ceiled,

@@ -107,6 +107,7 @@ UNARY(round, 1)
 UNARY(isfinite, 1)
 UNARY(logical_not, 1)
 UNARY(sigmoid, 4)
+UNARY(round_bf16, 1)
 UNARY(relu, 1)
 
 ln_code ln_cpu_clamp(ln_cpu *cpu, ln_call *call) {

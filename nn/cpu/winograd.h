@@ -3,8 +3,7 @@
  *
  * Stride 1, dilation 1, one group, any padding up to 2 (H, W) and up to kernel - 1 (D); ci and
  * co multiples of the lanes. Tiles are worked on in groups that stay in the caches: no
- * workspace of the size of an activation. Bits depend on the thread count nowhere in forward and
- * backward-data, and in backward-weights only without cpu->deterministic.
+ * workspace of the size of an activation. No result's bits depend on the thread count.
  */
 #ifndef LN_CPU_WINOGRAD_H
 #define LN_CPU_WINOGRAD_H
@@ -22,7 +21,8 @@ size_t ln_wino_kept_bytes(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_
 void ln_wino_run(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_tensors *t,
                  const ln_conv_images *images, const ln_epilogue *epilogue, float *kept, bool fresh, void *workspace);
 
-/* Backward-weights: winograd_grad.c, kern_wino_grad.c. Writes t->weights, plain [co,ci,kernel]. */
+/* Backward-weights: winograd_grad.c, kern_wino_grad.c (with points of its own). Writes t->weights, plain [co,ci,kernel]. */
+bool ln_wino_grad_can(const ln_cpu *cpu, const ln_conv_geometry *g);
 size_t ln_wino_grad_workspace(const ln_cpu *cpu, const ln_conv_geometry *g);
 void ln_wino_grad_run(const ln_cpu *cpu, const ln_conv_geometry *g, const ln_conv_tensors *t,
                       const ln_conv_images *images, void *workspace);

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#include "../base/clones.h"
+
 struct ln_dataset {
   ln_mem *mem;
   ln_source *source;
@@ -147,7 +149,7 @@ void ln_dataset_meta(const ln_dataset *ds, int64_t count, const ln_item *item, l
 }
 
 /* ToTensor divides; the product with 1/255 would differ in the last bit. */
-static void fractions(const uint8_t *level, int64_t n, float *out) {
+LN_CLONES static void fractions(const uint8_t *restrict level, int64_t n, float *restrict out) {
   for (int64_t i = 0; i < n; i++) out[i] = (float)level[i] / 255.0f;
 }
 

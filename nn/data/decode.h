@@ -18,6 +18,9 @@ typedef struct ln_decode {
 } ln_decode;
 
 ln_code ln_decode_png(ln_decode *d);
+/* The same without libpng, where the file is plain enough (image_png_plain.c). *done is
+ * false when it is not, and then nothing has happened; the whole image is wanted. */
+ln_code ln_decode_png_plain(ln_decode *d, bool *done);
 ln_code ln_decode_jpeg(ln_decode *d);
 
 /* Called by a format once it knows the size: refuses bombs, fills out->meta and, unless
@@ -29,8 +32,7 @@ static inline uint8_t ln_luma(unsigned r, unsigned g, unsigned b) {
   return (uint8_t)((r * 19595u + g * 38470u + b * 7471u + 0x8000u) >> 16);
 }
 
-static inline void ln_luma_row(const uint8_t *rgb, int64_t width, uint8_t *grey) {
-  for (int64_t x = 0; x < width; x++) grey[x] = ln_luma(rgb[3 * x], rgb[3 * x + 1], rgb[3 * x + 2]);
-}
+/* Of a row of RGB (step 3), or of RGB and something (step 4). */
+void ln_luma_row(const uint8_t *restrict pixel, int step, int64_t width, uint8_t *restrict grey);
 
 #endif

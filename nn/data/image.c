@@ -64,6 +64,12 @@ static FILE *open_regular(const char *path, ln_error *err) {
   return NULL;
 }
 
+static ln_code decode_png(ln_decode *d) {
+  bool done = false;
+  ln_code code = d->header_only ? LN_OK : ln_decode_png_plain(d, &done);
+  return code != LN_OK || done ? code : ln_decode_png(d);
+}
+
 static ln_code decode(ln_decode *d) {
   static const uint8_t png[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
   static const uint8_t jpeg[3] = {0xff, 0xd8, 0xff};
@@ -73,7 +79,7 @@ static ln_code decode(ln_decode *d) {
     return ln_fail(d->err, LN_EIO, "%s: cannot be read: %s", d->path, strerror(errno));
   if (got == 0) return ln_fail(d->err, LN_EFORMAT, "%s: the file is empty", d->path);
   rewind(d->file);
-  if (got >= sizeof png && memcmp(head, png, sizeof png) == 0) return ln_decode_png(d);
+  if (got >= sizeof png && memcmp(head, png, sizeof png) == 0) return decode_png(d);
   if (got >= sizeof jpeg && memcmp(head, jpeg, sizeof jpeg) == 0) return ln_decode_jpeg(d);
   return ln_fail(d->err, LN_EFORMAT, "%s: neither a PNG nor a JPEG file by its content", d->path);
 }

@@ -81,7 +81,7 @@ static void read_rows(reader *r) {
     uint8_t *grey = r->d->out->data + (int64_t)r->jpeg.output_scanline * width;
     JSAMPROW target = components == 1 ? grey : r->row;
     jpeg_read_scanlines(&r->jpeg, &target, 1);
-    if (components == 3) ln_luma_row(r->row, width, grey);
+    if (components == 3) ln_luma_row(r->row, 3, width, grey);
     if (components == 4) cmyk_row(r->row, width, grey);
   }
 }

@@ -99,7 +99,7 @@ static unsigned clip_row(const uint8_t *row, int64_t width, uint8_t *grey) {
 }
 
 static void grey_row(reader *r, int depth, int color, int64_t width, uint8_t *grey) {
-  if (color == PNG_COLOR_TYPE_RGB || color == PNG_COLOR_TYPE_RGB_ALPHA) ln_luma_row(r->row, width, grey);
+  if (color == PNG_COLOR_TYPE_RGB || color == PNG_COLOR_TYPE_RGB_ALPHA) ln_luma_row(r->row, 3, width, grey);
   else if (color == PNG_COLOR_TYPE_GRAY && depth == 16) r->d->out->flags |= clip_row(r->row, width, grey);
   else
     for (int64_t x = 0; x < width; x++) grey[x] = r->level[r->row[x]];

@@ -29,6 +29,8 @@ struct ln_loader {
   slot_state *state; /* window of them */
   ln_item **items;   /* the slots' */
   ln_item **batch;   /* the current batch's, in order; batch_size of them */
+  ln_loader_stats stats; /* the consumer's */
+  bool waited;           /* for the current batch */
 
   pthread_mutex_t lock;
   pthread_cond_t work, ready; /* a slot became free; a slot was filled */
@@ -132,6 +134,7 @@ size_t ln_loader_batches(const ln_loader *l) {
 }
 
 ln_dataset *ln_loader_dataset(const ln_loader *l) { return l->ds; }
+ln_loader_stats ln_loader_get_stats(const ln_loader *l) { return l->stats; }
 
 /* -- workers */
 
@@ -210,6 +213,7 @@ void ln_loader_stop(ln_loader *l) {
   }
   l->taken = l->next = l->count;
   l->failed_at = SIZE_MAX;
+  l->waited = false;
 }
 
 static bool all_cached(const ln_loader *l) {
@@ -244,6 +248,7 @@ static bool wait_settled(ln_loader *l, size_t position) {
 /* Under the lock: the item at a position, from a worker, or decoded here without workers. */
 static ln_code take(ln_loader *l, size_t position, ln_item **item, ln_error *err) {
   size_t slot = position % l->window;
+  if (l->state[slot] == SLOT_EMPTY && (l->running > 0 || !ln_dataset_has(l->ds, l->order[position]))) l->waited = true;
   if (l->running == 0 && l->state[slot] == SLOT_EMPTY) {
     if (l->options.interrupt != NULL && atomic_load(l->options.interrupt))
       return ln_fail(err, LN_EINTR, "interrupted");
@@ -275,6 +280,12 @@ static ln_code check_one_size(const ln_loader *l, size_t count, ln_error *err) {
   return LN_OK;
 }
 
+static double seconds_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
 ln_code ln_loader_wait(ln_loader *l, ln_batch *batch, ln_error *err) {
   *batch = (ln_batch){0};
   size_t samples = ln_loader_samples(l);
@@ -285,9 +296,11 @@ ln_code ln_loader_wait(ln_loader *l, ln_batch *batch, ln_error *err) {
   size_t count = samples - l->taken;
   if (count > l->options.batch_size) count = l->options.batch_size;
   ln_code code = LN_OK;
+  double start = seconds_now();
   pthread_mutex_lock(&l->lock);
   for (size_t i = 0; i < count && code == LN_OK; i++) code = take(l, l->taken + i, &l->batch[i], err);
   pthread_mutex_unlock(&l->lock);
+  if (l->waited) l->stats.seconds += seconds_now() - start;
   if (code == LN_OK) code = check_one_size(l, count, err);
   if (code == LN_OK) *batch = (ln_batch){count, l->order + l->taken, l->batch};
   else if (code != LN_EINTR) ln_loader_stop(l);
@@ -313,6 +326,9 @@ void ln_loader_advance(ln_loader *l, const ln_batch *batch) {
     l->items[slot] = NULL;
   }
   l->taken += batch->count;
+  l->stats.batches++;
+  if (l->waited) l->stats.waits++;
+  l->waited = false;
   pthread_cond_broadcast(&l->work);
   pthread_mutex_unlock(&l->lock);
 }

@@ -27,6 +27,14 @@ typedef struct ln_batch {
   ln_item *const *items; /* all of one size */
 } ln_batch;
 
+/* Of all epochs so far. A step that never waits shows waits of about one an epoch: its
+ * first batch, unless everything was in the cache. */
+typedef struct ln_loader_stats {
+  uint64_t batches; /* handed out */
+  uint64_t waits;   /* of them not ready when asked for, or decoded by the consumer itself */
+  double seconds;   /* that the consumer lost by it */
+} ln_loader_stats;
+
 typedef struct ln_loader ln_loader;
 
 /* indices: which items, in this order (copied). The loader keeps the data set. */
@@ -37,6 +45,7 @@ void ln_loader_close(ln_loader *loader); /* stops and joins; NULL is fine */
 size_t ln_loader_samples(const ln_loader *loader); /* an epoch's, without what drop_last drops */
 size_t ln_loader_batches(const ln_loader *loader);
 ln_dataset *ln_loader_dataset(const ln_loader *loader);
+ln_loader_stats ln_loader_get_stats(const ln_loader *loader);
 
 /* Begins an epoch; one that is under way is abandoned. */
 ln_code ln_loader_start(ln_loader *loader, uint64_t epoch, ln_error *err);

@@ -12,9 +12,10 @@
 #include <math.h>
 #include <string.h>
 
+#include "../base/clones.h"
 #include "image.h"
 
-enum { PRECISION = 22 };
+enum { PRECISION = 22, GROUP = 4 };
 
 static const char *const filter_names[LN_FILTER_COUNT] = {"nearest", "bilinear"};
 
@@ -24,7 +25,8 @@ ln_code ln_filter_named(const char *name, ln_filter *filter, ln_error *err) {
   return ln_fail(err, LN_EINVAL, "resize is '%s'; it must be 'nearest' or 'bilinear'", name);
 }
 
-/* Output i is the sum over j < count[i] of weight[i * taps + j] * in[first[i] + j]. */
+/* Output i is the sum over j < count[i] of weight[i * taps + j] * in[first[i] + j]. There are
+ * at least GROUP taps, and those from count[i] on weigh 0. */
 typedef struct kernel {
   int64_t taps;
   int64_t *first, *count;
@@ -68,10 +70,11 @@ static ln_code kernel_make(ln_mem *mem, int64_t in_size, int64_t out_size, kerne
   double scale = (double)in_size / (double)out_size;
   double filter_scale = scale < 1.0 ? 1.0 : scale;
   k->taps = (int64_t)ceil(filter_scale) * 2 + 1;
+  if (k->taps < GROUP) k->taps = GROUP;
   size_t outputs = (size_t)out_size, taps = (size_t)k->taps;
   k->first = ln_alloc(mem, ln_mul(outputs, sizeof *k->first));
   k->count = ln_alloc(mem, ln_mul(outputs, sizeof *k->count));
-  k->weight = ln_alloc(mem, ln_mul(ln_mul(outputs, taps), sizeof *k->weight));
+  k->weight = ln_calloc(mem, ln_mul(outputs, taps), sizeof *k->weight);
   k->exact = ln_alloc(mem, ln_mul(taps, sizeof *k->exact));
   if (k->first == NULL || k->count == NULL || k->weight == NULL || k->exact == NULL) {
     kernel_free(mem, k);
@@ -81,66 +84,116 @@ static ln_code kernel_make(ln_mem *mem, int64_t in_size, int64_t out_size, kerne
   return LN_OK;
 }
 
-static inline uint8_t clip8(int32_t sum) {
-  sum >>= PRECISION;
-  return sum > 255 ? 255 : (uint8_t)sum;
+/* -- passes: sixteen outputs at a time */
+
+#define INLINE static inline __attribute__((always_inline))
+enum { LANES = 16 };
+typedef uint8_t octets __attribute__((vector_size(LANES)));
+
+INLINE uint8_t clip8(int32_t sum) { return sum >> PRECISION > 255 ? 255 : (uint8_t)(sum >> PRECISION); }
+
+/* LANES neighbours, whose taps are `stride` apart; up to GROUP of them, the usual case, in
+ * one expression that stays in registers. Weights beyond count are 0. Plain loops of a fixed
+ * length: gcc makes better AVX2 of them than of its vector types. */
+INLINE void weigh(const uint8_t *in, int64_t stride, const int32_t *weight, int64_t count, uint8_t *restrict out) {
+  const uint8_t *a = in, *b = in + (count > 1 ? stride : 0), *c = in + (count > 2 ? 2 * stride : 0),
+                *d = in + (count > 3 ? 3 * stride : 0);
+  const int32_t half = 1 << (PRECISION - 1), wa = weight[0], wb = weight[1], wc = weight[2], wd = weight[3];
+  if (count <= GROUP) {
+    for (int i = 0; i < LANES; i++) out[i] = clip8(half + a[i] * wa + b[i] * wb + c[i] * wc + d[i] * wd);
+    return;
+  }
+  int32_t sum[LANES];
+  for (int i = 0; i < LANES; i++) sum[i] = half + a[i] * wa + b[i] * wb + c[i] * wc + d[i] * wd;
+  for (int64_t j = GROUP; j < count; j++)
+    for (int i = 0; i < LANES; i++) sum[i] += in[j * stride + i] * weight[j];
+  for (int i = 0; i < LANES; i++) out[i] = clip8(sum[i]);
 }
 
-static void horizontal_row(const kernel *k, const uint8_t *in, uint8_t *out, int64_t out_width) {
-  for (int64_t x = 0; x < out_width; x++) {
-    const uint8_t *pixel = in + k->first[x];
-    const int32_t *weight = k->weight + x * k->taps;
-    int32_t sum = 1 << (PRECISION - 1);
-    for (int64_t j = 0; j < k->count[x]; j++) sum += pixel[j] * weight[j];
-    out[x] = clip8(sum);
+/* Interleaving row i with row i + 8, four times over, makes rows of columns. */
+INLINE void transpose(octets m[LANES]) {
+  const octets first = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23};
+  for (int round = 0; round < 4; round++) {
+    octets next[LANES];
+    for (int i = 0; i < LANES / 2; i++) {
+      next[2 * i] = __builtin_shuffle(m[i], m[i + LANES / 2], first);
+      next[2 * i + 1] = __builtin_shuffle(m[i], m[i + LANES / 2], first + 8);
+    }
+    memcpy(m, next, sizeof next);
   }
 }
 
-/* Four rows at a time share the weights and keep four sums going. */
-static void horizontal(const kernel *k, const uint8_t *in, int64_t height, int64_t width,
-                       uint8_t *out, int64_t out_width) {
-  int64_t y = 0;
-  for (; y + 4 <= height; y += 4, in += 4 * width, out += 4 * out_width)
-    for (int64_t x = 0; x < out_width; x++) {
-      const uint8_t *pixel = in + k->first[x];
-      const int32_t *weight = k->weight + x * k->taps;
-      int32_t a = 1 << (PRECISION - 1), b = a, c = a, d = a;
-      for (int64_t j = 0; j < k->count[x]; j++) {
-        a += pixel[j] * weight[j];
-        b += pixel[j + width] * weight[j];
-        c += pixel[j + 2 * width] * weight[j];
-        d += pixel[j + 3 * width] * weight[j];
-      }
-      out[x] = clip8(a);
-      out[x + out_width] = clip8(b);
-      out[x + 2 * out_width] = clip8(c);
-      out[x + 3 * out_width] = clip8(d);
-    }
-  for (; y < height; y++, in += width, out += out_width) horizontal_row(k, in, out, out_width);
+INLINE void copy(void *to, const void *from, int64_t bytes) {
+  if (bytes >= LANES) memcpy(to, from, LANES);
+  else memcpy(to, from, (size_t)bytes);
 }
 
-/* Row by row, so that the inner loops run over neighbouring pixels. */
-static void vertical(const kernel *k, const uint8_t *in, int64_t width, uint8_t *out,
-                     int64_t out_height, int32_t *sum) {
+/* Up to LANES rows become columns of LANES bytes each, and back. */
+INLINE void into_columns(const uint8_t *in, int64_t rows, int64_t width, uint8_t *columns) {
+  octets m[LANES] = {0}; /* what lies outside may be anything, but written once */
+  for (int64_t x = 0; x < width; x += LANES, columns += LANES * LANES) {
+    for (int64_t i = 0; i < rows; i++) copy(&m[i], in + i * width + x, width - x);
+    transpose(m);
+    memcpy(columns, m, sizeof m);
+  }
+}
+
+INLINE void into_rows(const uint8_t *columns, int64_t rows, int64_t width, uint8_t *out) {
+  for (int64_t x = 0; x < width; x += LANES, columns += LANES * LANES) {
+    octets m[LANES];
+    memcpy(m, columns, sizeof m);
+    transpose(m);
+    for (int64_t i = 0; i < rows; i++) copy(out + i * width + x, &m[i], width - x);
+  }
+}
+
+/* Neighbours in a row have different weights and those in a column the same, so LANES rows
+ * at a time are turned, weighed and turned back within the L1 cache. */
+LN_CLONES static void horizontal(const kernel *k, const uint8_t *in, int64_t height, int64_t width, uint8_t *out,
+                                 int64_t out_width, uint8_t *columns, uint8_t *out_columns) {
+  for (int64_t y = 0; y < height; y += LANES) {
+    int64_t rows = height - y < LANES ? height - y : LANES;
+    into_columns(in + y * width, rows, width, columns);
+    for (int64_t x = 0; x < out_width; x++)
+      weigh(columns + k->first[x] * LANES, LANES, k->weight + x * k->taps, k->count[x], out_columns + x * LANES);
+    into_rows(out_columns, rows, out_width, out + y * out_width);
+  }
+}
+
+/* A row's last columns are weighed together with some before them, which get the same again. */
+LN_CLONES static void vertical(const kernel *k, const uint8_t *in, int64_t width, uint8_t *out, int64_t out_height) {
   for (int64_t y = 0; y < out_height; y++, out += width) {
-    for (int64_t x = 0; x < width; x++) sum[x] = 1 << (PRECISION - 1);
-    for (int64_t j = 0; j < k->count[y]; j++) {
-      const uint8_t *row = in + (k->first[y] + j) * width;
-      int32_t weight = k->weight[y * k->taps + j];
-      for (int64_t x = 0; x < width; x++) sum[x] += row[x] * weight;
+    const uint8_t *row = in + k->first[y] * width;
+    const int32_t *weight = k->weight + y * k->taps;
+    if (width >= LANES) {
+      for (int64_t x = 0; x < width; x += LANES) {
+        int64_t at = x <= width - LANES ? x : width - LANES;
+        weigh(row + at, width, weight, k->count[y], out + at);
+      }
+      continue;
     }
-    for (int64_t x = 0; x < width; x++) out[x] = clip8(sum[x]);
+    for (int64_t x = 0; x < width; x++) {
+      int32_t sum = 1 << (PRECISION - 1);
+      for (int64_t j = 0; j < k->count[y]; j++) sum += row[j * width + x] * weight[j];
+      out[x] = clip8(sum);
+    }
   }
 }
+
+static size_t turned_bytes(int64_t width) { return ln_mul((size_t)(width + LANES - 1) / LANES, LANES * LANES); }
 
 static ln_code pass_horizontal(ln_mem *mem, const uint8_t *in, int64_t height, int64_t width,
                                uint8_t *out, int64_t out_width, ln_error *err) {
   kernel k;
   ln_code code = kernel_make(mem, width, out_width, &k, err);
   if (code != LN_OK) return code;
-  horizontal(&k, in, height, width, out, out_width);
+  uint8_t *columns = ln_alloc(mem, turned_bytes(width)), *out_columns = ln_alloc(mem, turned_bytes(out_width));
+  if (columns != NULL && out_columns != NULL) horizontal(&k, in, height, width, out, out_width, columns, out_columns);
+  else code = ln_fail(err, LN_ENOMEM, "no memory to resize an image");
+  ln_free(mem, columns);
+  ln_free(mem, out_columns);
   kernel_free(mem, &k);
-  return LN_OK;
+  return code;
 }
 
 static ln_code pass_vertical(ln_mem *mem, const uint8_t *in, int64_t height, int64_t width,
@@ -148,12 +201,9 @@ static ln_code pass_vertical(ln_mem *mem, const uint8_t *in, int64_t height, int
   kernel k;
   ln_code code = kernel_make(mem, height, out_height, &k, err);
   if (code != LN_OK) return code;
-  int32_t *sum = ln_alloc(mem, ln_mul((size_t)width, sizeof *sum));
-  if (sum != NULL) vertical(&k, in, width, out, out_height, sum);
-  else code = ln_fail(err, LN_ENOMEM, "no memory to resize an image");
-  ln_free(mem, sum);
+  vertical(&k, in, width, out, out_height);
   kernel_free(mem, &k);
-  return code;
+  return LN_OK;
 }
 
 static ln_code bilinear(ln_mem *mem, const uint8_t *in, int64_t height, int64_t width,

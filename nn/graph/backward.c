@@ -17,7 +17,8 @@ typedef struct tape {
   ln_value **touched; /* values with a sum, each held once */
   int ntouched, touched_cap;
   const char *where, *layer; /* of the caller, restored at the end */
-  bool grad_enabled;
+  bool grad_enabled, in_backward;
+  ln_activity before;
 } tape;
 
 enum { MARK_SEEN = 1, MARK_TARGET = 2 };
@@ -162,7 +163,10 @@ static void tape_open(tape *t, ln_ctx *ctx) {
   t->where = ctx->where;
   t->layer = ctx->layer;
   t->grad_enabled = ctx->grad_enabled;
+  t->in_backward = ctx->in_backward;
+  t->before = ln_enter(ctx, LN_RECORDING);
   ctx->grad_enabled = false;
+  ctx->in_backward = true;
   ctx->no_flush++;
 }
 
@@ -170,6 +174,7 @@ static void tape_close(tape *t, bool spend) {
   ln_ctx *ctx = t->ctx;
   ctx->no_flush--;
   ctx->grad_enabled = t->grad_enabled;
+  ctx->in_backward = t->in_backward;
   ctx->where = t->where;
   ctx->layer = t->layer;
   for (int k = 0; k < t->nnode; k++) t->node[k]->refs++; /* spending one may free another */
@@ -186,6 +191,7 @@ static void tape_close(tape *t, bool spend) {
   for (int k = 0; k < t->nnode; k++) ln_node_release(ctx, t->node[k]);
   ln_free(&ctx->mem, t->node);
   ln_free(&ctx->mem, t->touched);
+  ln_leave(ctx, t->before);
 }
 
 static ln_code walk(tape *t, ln_value *const *outputs, ln_value *const *gout, int nout) {

@@ -91,6 +91,7 @@ ln_code ln_no_memory(ln_ctx *ctx, size_t wanted) {
 void ln_relieve(ln_ctx *ctx) {
   if (ctx->collect != NULL && !ctx->flushing) ctx->collect(ctx->host);
   ln_pool_trim(ctx, true);
+  ln_spares_free(ctx);
 }
 
 /* -- devices */
@@ -129,6 +130,10 @@ ln_ctx *ln_ctx_open(const ln_options *options, ln_error *err) {
   ctx->mem.limit = options->memory_limit;
   ctx->grad_enabled = true;
   ctx->seed = options->seed;
+  if (ln_passes_parse(getenv("LUNETTE_PASSES"), &ctx->passes_off, err) != LN_OK) {
+    free(ctx);
+    return NULL;
+  }
   ctx->interned = ln_calloc(&ctx->mem, 1, sizeof *ctx->interned);
   ctx->spare_failure = ln_calloc(&ctx->mem, 1, sizeof *ctx->spare_failure);
   if (ctx->interned == NULL || ctx->spare_failure == NULL || ln_set_where(ctx, "") != LN_OK ||
@@ -150,6 +155,7 @@ size_t ln_ctx_close(ln_ctx *ctx) {
   }
   ln_free(&ctx->mem, ctx->pending);
   ln_plan_cache_free(ctx);
+  ln_free(&ctx->mem, ctx->key);
   ln_pool_trim(ctx, true);
   for (int d = 0; d < LN_DEVICE_COUNT; d++) {
     if (ctx->backend[d] == NULL) continue;
@@ -157,6 +163,7 @@ size_t ln_ctx_close(ln_ctx *ctx) {
     ctx->backend[d]->close(ctx->self[d]);
   }
   ln_free(&ctx->mem, ctx->spare_failure);
+  ln_spares_free(ctx);
   intern_free(ctx);
   size_t live = atomic_load(&ctx->mem.live);
   free(ctx);

@@ -35,6 +35,7 @@ typedef struct ln_buffer {
 typedef struct ln_value ln_value;
 typedef struct ln_node ln_node;
 typedef struct ln_ctx ln_ctx;
+struct ln_profile;
 
 struct ln_value {
   int refs, handles;
@@ -71,6 +72,7 @@ struct ln_node {
   uint64_t *cell_version;              /* tape: versions of saved cell inputs when recorded, or NULL */
   uint64_t number;                     /* grows with every node: consumers come after producers */
   bool pending, on_tape, spent;
+  bool backward;                       /* recorded by a gradient rule */
   unsigned mark;                       /* scratch of backward */
   int slot;                            /* scratch of the planner: slot of output 0 */
 };
@@ -92,6 +94,12 @@ typedef void (*ln_host_forget_fn)(void *host, int id);
 /* Fields below are for nn/ only; hosts use the functions. */
 struct ln_plan_cache;
 struct ln_interned;
+/* Blocks of one size that wait for their next use, linked through their first word: every step records
+ * as many operations as the one before. */
+typedef struct ln_spares {
+  void *first;
+  int count;
+} ln_spares;
 struct ln_ctx {
   ln_mem mem;
   ln_options options;
@@ -103,16 +111,20 @@ struct ln_ctx {
   int npending, pending_cap;
   size_t pending_bytes;        /* bytes that the pending nodes' outputs stand for */
   uint64_t next_number;        /* of the next node */
-  bool grad_enabled, flushing;
+  bool grad_enabled, flushing, in_backward;
   int no_flush;                /* > 0: recording must not flush (inside a backward) */
   uint64_t seed, counter;      /* Philox */
   const char *where, *layer;   /* of the op being recorded, set by the host */
   struct ln_interned *interned;
   struct ln_plan_cache *plans;
+  unsigned passes_off;         /* planner passes that are switched off (plan/passes.c) */
   void *arena[LN_DEVICE_COUNT];
   size_t arena_bytes[LN_DEVICE_COUNT];
   ln_buffer *pool;             /* free buffers, most recently used first */
   struct ln_failure *spare_failure;
+  ln_spares spare_values, spare_nodes;
+  unsigned char *key;          /* room for the key of the plan that is looked up */
+  size_t key_cap;
   ln_value *garbage;           /* values being freed: a list, so that long tapes need no deep stack */
   bool sweeping;
   ln_collect_fn collect;
@@ -120,6 +132,7 @@ struct ln_ctx {
   ln_host_forget_fn host_forget;
   void *host;
   uint64_t stat_flushes, stat_plans, stat_plan_hits, stat_steps;
+  struct ln_profile *profile;  /* while one is taken, plan/profile.h */
 };
 
 const char *ln_device_name(ln_device device);
@@ -179,5 +192,27 @@ ln_code ln_record_function(ln_ctx *ctx, ln_value *const *in, int nin,
 /* -- running: plan/ implements it. Computes all that is held; on failure every cell
  * keeps its committed value and the pending values are marked failed. */
 ln_code ln_flush(ln_ctx *ctx);
+
+/* -- what the context is busy with, for the profile (plan/profile.c); free of cost without one.
+ * ln_enter returns what ln_leave goes back to. */
+typedef enum ln_activity {
+  LN_SCRIPT = 0, /* everything that is not below */
+  LN_RECORDING, /* ops, and gradients by ln_backward */
+  LN_PLANNING,  /* what is wanted, its key, the look-up */
+  LN_BUILDING,  /* a plan that was not there */
+  LN_BINDING,   /* around the steps: buffers, pointers, letting go */
+  LN_COLLECTING,/* the host's garbage */
+  LN_LOADING,   /* the host waits for data */
+  LN_STEPPING,  /* a kernel */
+  LN_PROFILING, /* the books themselves */
+  LN_ACTIVITY_COUNT
+} ln_activity;
+ln_activity ln_profile_switch(struct ln_profile *profile, ln_activity next);
+static inline ln_activity ln_enter(ln_ctx *ctx, ln_activity activity) {
+  return ctx->profile == NULL ? LN_SCRIPT : ln_profile_switch(ctx->profile, activity);
+}
+static inline void ln_leave(ln_ctx *ctx, ln_activity before) {
+  if (ctx->profile != NULL) ln_profile_switch(ctx->profile, before);
+}
 
 #endif

@@ -25,6 +25,7 @@ void ln_buffer_release(ln_ctx *ctx, ln_buffer *buffer); /* to the pool when nobo
 void ln_pool_trim(ln_ctx *ctx, bool all); /* frees buffers not wanted for some flushes, or all */
 
 /* -- value.c */
+void ln_spares_free(ln_ctx *ctx); /* gives back what waits for its next use */
 ln_value *ln_value_alloc(ln_ctx *ctx, const ln_meta *meta); /* refs = 1, no handle, no data */
 /* Lets go of the data of a computed value that nobody can ask for any more. */
 void ln_value_settle(ln_ctx *ctx, ln_value *v);

@@ -46,7 +46,8 @@ typedef struct ln_scalars {
 } ln_scalars;
 
 enum { /* row flags */
-  LN_ALIAS = 1, LN_INPLACE = 2, LN_PROMOTE = 4, LN_RANDOM = 8, LN_COMMIT = 16, LN_GUARD = 32
+  LN_ALIAS = 1, LN_INPLACE = 2, LN_PROMOTE = 4, LN_RANDOM = 8, LN_COMMIT = 16, LN_GUARD = 32, LN_GROUP = 64,
+  LN_LOW = 128, LN_EXACT = 256
 };
 
 /* What a shape rule sees: in[i].dtype == LN_NONE for an absent optional input. It may

@@ -182,15 +182,15 @@ static ln_code record(ln_ctx *ctx, ln_op op, ln_value *const *in, int nin, ln_at
   return LN_OK;
 }
 
-ln_code ln_record(ln_ctx *ctx, ln_op op, ln_value *const *in, int nin, const ln_attrs *attrs,
-                  const ln_scalars *scalars, ln_value **out) {
+static ln_code check_and_record(ln_ctx *ctx, ln_op op, ln_value *const *in, int nin, const ln_attrs *attrs,
+                                const ln_scalars *scalars, ln_value **out) {
   ln_code code = check_inputs(ctx, op, in, nin);
   if (code == LN_OK) code = flush_first(ctx, op, in, nin);
   if (code != LN_OK) return ctx->error.where[0] != '\0' ? code : ln_blame(ctx, op, ctx->where, ctx->layer);
 
   ln_attrs own_attrs;
   ln_scalars own_scalars;
-  ln_attrs_default(&own_attrs, &own_scalars);
+  if (attrs == NULL || scalars == NULL) ln_attrs_default(&own_attrs, &own_scalars);
   if (attrs != NULL) memcpy(&own_attrs, attrs, sizeof own_attrs);
   if (scalars != NULL) own_scalars = *scalars;
 
@@ -212,6 +212,14 @@ ln_code ln_record(ln_ctx *ctx, ln_op op, ln_value *const *in, int nin, const ln_
       out[o] = NULL;
     }
   }
+  return code;
+}
+
+ln_code ln_record(ln_ctx *ctx, ln_op op, ln_value *const *in, int nin, const ln_attrs *attrs,
+                  const ln_scalars *scalars, ln_value **out) {
+  ln_activity before = ln_enter(ctx, LN_RECORDING);
+  ln_code code = check_and_record(ctx, op, in, nin, attrs, scalars, out);
+  ln_leave(ctx, before);
   return code;
 }
 

@@ -195,3 +195,44 @@ ln_code ln_shape_conv_transpose(const ln_meta *in, int nin, ln_attrs *attrs, ln_
   }
   return shape_set(out, x->dtype, x->rank, dim, err);
 }
+
+/* -- a convolution and what follows it */
+
+/* in: x w b?, out: y mean var */
+ln_code ln_shape_conv_moments(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
+  SHAPE_TRY(ln_shape_conv(in, nin, attrs, out, err));
+  int64_t per_channel = out[0].dim[0];
+  for (int i = 2; i < out[0].rank; i++) per_channel *= out[0].dim[i];
+  if (per_channel < 2)
+    return ln_fail(err, LN_EINVAL, "expects more than 1 value per channel, the output would be %s", SHAPE_TEXT(&out[0]));
+  SHAPE_TRY(shape_set(&out[1], shape_stat_dtype(out[0].dtype), 1, &out[0].dim[1], err));
+  out[2] = out[1];
+  return LN_OK;
+}
+
+/* in: x w b? mean var gamma? beta? */
+ln_code ln_shape_conv_norm(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
+  SHAPE_TRY(ln_shape_conv(in, nin, attrs, out, err));
+  const ln_meta norm[5] = {out[0], in[3], in[4], in[5], in[6]};
+  ln_meta same;
+  return ln_shape_batch_norm_eval(norm, 5, attrs, &same, err);
+}
+
+/* The mask m is like out[0]; out[1] has one sum per channel. */
+static ln_code complete_masked(const ln_meta *m, ln_meta *out, ln_error *err) {
+  SHAPE_TRY(shape_need_same(&out[0], "the output", m, "the mask", err));
+  return shape_set(&out[1], shape_stat_dtype(out[0].dtype), 1, &out[0].dim[1], err);
+}
+
+/* in: x w m, out: y sum */
+ln_code ln_shape_conv_masked(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
+  const ln_meta plain[3] = {in[0], in[1]}; /* no bias */
+  SHAPE_TRY(ln_shape_conv(plain, nin, attrs, out, err));
+  return complete_masked(&in[2], out, err);
+}
+
+/* in: gy w m, out: gx sum */
+ln_code ln_shape_conv_input_grad_masked(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
+  SHAPE_TRY(ln_shape_conv_input_grad(in, nin, attrs, out, err));
+  return complete_masked(&in[2], out, err);
+}

@@ -1,14 +1,12 @@
-/* shape_norm.c: shape rules of the normalisations. Statistics and affine parameters of bf16 input are f32. */
+/* shape_norm.c: shape rules of the normalisations. */
 #include "shape_util.h"
-
-static ln_dtype stat_dtype(ln_dtype x) { return x == LN_BF16 ? LN_F32 : x; }
 
 static ln_code need_channel_vector(const ln_meta *m, const char *name, const ln_meta *x, ln_error *err) {
   if (m->dtype == LN_NONE) return LN_OK;
   if (m->rank != 1 || m->dim[0] != x->dim[1])
     return ln_fail(err, LN_EINVAL, "input has %lld channels, %s must have as many elements (input %s, %s %s)",
                    (long long)x->dim[1], name, SHAPE_TEXT(x), name, SHAPE_TEXT(m));
-  return shape_need_dtype(m, name, stat_dtype(x->dtype), err);
+  return shape_need_dtype(m, name, shape_stat_dtype(x->dtype), err);
 }
 
 static ln_code need_image(const ln_meta *x, ln_error *err) {
@@ -19,7 +17,7 @@ static ln_code need_image(const ln_meta *x, ln_error *err) {
 /* y like x, and `count` vectors of one value per channel after it. */
 static ln_code set_outputs(const ln_meta *x, int count, ln_meta *out, ln_error *err) {
   out[0] = *x;
-  for (int i = 1; i <= count; i++) SHAPE_TRY(shape_set(&out[i], stat_dtype(x->dtype), 1, &x->dim[1], err));
+  for (int i = 1; i <= count; i++) SHAPE_TRY(shape_set(&out[i], shape_stat_dtype(x->dtype), 1, &x->dim[1], err));
   return LN_OK;
 }
 
@@ -47,7 +45,7 @@ ln_code ln_shape_moments(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *o
   const ln_meta *x = &in[0];
   SHAPE_TRY(need_image(x, err));
   SHAPE_TRY(need_several(x, err));
-  for (int i = 0; i < 2; i++) SHAPE_TRY(shape_set(&out[i], stat_dtype(x->dtype), 1, &x->dim[1], err));
+  for (int i = 0; i < 2; i++) SHAPE_TRY(shape_set(&out[i], shape_stat_dtype(x->dtype), 1, &x->dim[1], err));
   return LN_OK;
 }
 
@@ -103,7 +101,7 @@ ln_code ln_shape_row_norm(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *
   (void)nin, (void)attrs;
   SHAPE_TRY(need_rows(&in[0], "input", err));
   out[0] = in[0];
-  for (int i = 1; i < 3; i++) SHAPE_TRY(shape_set(&out[i], stat_dtype(in[0].dtype), 1, in[0].dim, err));
+  for (int i = 1; i < 3; i++) SHAPE_TRY(shape_set(&out[i], shape_stat_dtype(in[0].dtype), 1, in[0].dim, err));
   return LN_OK;
 }
 
@@ -113,7 +111,7 @@ ln_code ln_shape_row_norm_grad(const ln_meta *in, int nin, ln_attrs *attrs, ln_m
   SHAPE_TRY(need_rows(&in[0], "the gradient", err));
   SHAPE_TRY(shape_need_same(&in[0], "the gradient", &in[1], "the output", err));
   SHAPE_TRY(shape_need_vector(&in[2], "rstd", in[0].dim[0], "one per row", err));
-  SHAPE_TRY(shape_need_dtype(&in[2], "rstd", stat_dtype(in[0].dtype), err));
+  SHAPE_TRY(shape_need_dtype(&in[2], "rstd", shape_stat_dtype(in[0].dtype), err));
   out[0] = in[0];
   return LN_OK;
 }

@@ -26,6 +26,8 @@ const char *shape_text(const ln_meta *m, char buffer[LN_SHAPE_TEXT]);
 ln_code shape_set(ln_meta *out, ln_dtype dtype, int rank, const int64_t *dim, ln_error *err);
 /* *out = the shape of m with another dtype. */
 void shape_like(ln_meta *out, const ln_meta *m, ln_dtype dtype);
+/* Statistics and affine parameters of bf16 tensors are f32. */
+static inline ln_dtype shape_stat_dtype(ln_dtype x) { return x == LN_BF16 ? LN_F32 : x; }
 /* NumPy's broadcasting of two named inputs. */
 ln_code shape_broadcast(const ln_meta *a, const char *a_name, const ln_meta *b, const char *b_name,
                         ln_dtype dtype, ln_meta *out, ln_error *err);

@@ -11,10 +11,51 @@
 
 #include <string.h>
 
+/* -- spare blocks, cleared when they are taken */
+
+enum { MOST_SPARES = 1024, SPARE_INPUTS = 6 };
+
+static void *spare_take(ln_ctx *ctx, ln_spares *spares, size_t bytes) {
+  void *block = spares->first;
+  if (block == NULL) return ln_calloc(&ctx->mem, 1, bytes);
+  if (atomic_load(&ctx->mem.fail_at) != 0) { /* fault injection counts these too */
+    void *probe = ln_alloc(&ctx->mem, bytes);
+    if (probe == NULL) return NULL;
+    ln_free(&ctx->mem, probe);
+  }
+  memcpy(&spares->first, block, sizeof spares->first);
+  spares->count--;
+  memset(block, 0, bytes);
+  return block;
+}
+
+static void spare_give(ln_ctx *ctx, ln_spares *spares, void *block) {
+  if (spares->count == MOST_SPARES) {
+    ln_free(&ctx->mem, block);
+    return;
+  }
+  memcpy(block, &spares->first, sizeof spares->first);
+  spares->first = block;
+  spares->count++;
+}
+
+static void spares_empty(ln_ctx *ctx, ln_spares *spares) {
+  for (void *block = spares->first; block != NULL; block = spares->first) {
+    memcpy(&spares->first, block, sizeof spares->first);
+    ln_free(&ctx->mem, block);
+  }
+  spares->count = 0;
+}
+
+void ln_spares_free(ln_ctx *ctx) {
+  spares_empty(ctx, &ctx->spare_values);
+  spares_empty(ctx, &ctx->spare_nodes);
+}
+
 /* -- values */
 
 ln_value *ln_value_alloc(ln_ctx *ctx, const ln_meta *meta) {
-  ln_value *v = ln_calloc(&ctx->mem, 1, sizeof *v);
+  ln_value *v = spare_take(ctx, &ctx->spare_values, sizeof *v);
   if (v == NULL) return NULL;
   v->refs = 1;
   v->meta = *meta;
@@ -106,7 +147,7 @@ static void value_free(ln_ctx *ctx, ln_value *v) {
   ln_buffer_release(ctx, v->buffer);
   ln_value_drop(ctx, v->grad);
   failure_release(ctx, v->failure);
-  ln_free(&ctx->mem, v);
+  spare_give(ctx, &ctx->spare_values, v);
 }
 
 void ln_value_release(ln_ctx *ctx, ln_value *v) {
@@ -131,14 +172,16 @@ void ln_value_drop(ln_ctx *ctx, ln_value *v) {
 /* -- nodes */
 
 ln_node *ln_node_alloc(ln_ctx *ctx, int nin) {
-  size_t bytes = sizeof(ln_node) + (size_t)nin * sizeof(ln_value *);
-  ln_node *node = ln_calloc(&ctx->mem, 1, bytes);
+  bool usual = nin <= SPARE_INPUTS; /* of one size, to be used again */
+  size_t bytes = sizeof(ln_node) + (size_t)(usual ? SPARE_INPUTS : nin) * sizeof(ln_value *);
+  ln_node *node = usual ? spare_take(ctx, &ctx->spare_nodes, bytes) : ln_calloc(&ctx->mem, 1, bytes);
   if (node == NULL) return NULL;
   node->in = (ln_value **)(void *)(node + 1);
   node->nin = nin;
   node->refs = 1;
   node->where = ctx->where;
   node->layer = ctx->layer;
+  node->backward = ctx->in_backward;
   node->number = ctx->next_number++;
   return node;
 }
@@ -200,7 +243,8 @@ void ln_node_release(ln_ctx *ctx, ln_node *node) {
   if (node->op == LN_OP_COUNT && ctx->host_forget != NULL) ctx->host_forget(ctx->host, node->host_id);
   for (int i = 0; i < node->nin; i++) ln_value_release(ctx, node->in[i]);
   ln_free(&ctx->mem, node->cell_version);
-  ln_free(&ctx->mem, node);
+  if (node->nin <= SPARE_INPUTS) spare_give(ctx, &ctx->spare_nodes, node);
+  else ln_free(&ctx->mem, node);
 }
 
 void ln_node_leave(ln_ctx *ctx, ln_node *node) {

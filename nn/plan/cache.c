@@ -28,6 +28,8 @@ ln_plan *ln_plan_find(ln_ctx *ctx, const ln_work *work) {
   return NULL;
 }
 
+const ln_plan *ln_plan_last(const ln_ctx *ctx) { return ctx->plans == NULL ? NULL : ctx->plans->first; }
+
 static void drop_last(ln_ctx *ctx) {
   ln_plan **link = &ctx->plans->first;
   while ((*link)->next != NULL) link = &(*link)->next;

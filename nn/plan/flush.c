@@ -3,7 +3,9 @@
 #include "plan.h"
 
 static ln_code compute(ln_ctx *ctx) {
+  ln_activity around = ln_enter(ctx, LN_BUILDING);
   ln_code code = ln_device_open(ctx, ctx->options.device);
+  ln_leave(ctx, around);
   if (code != LN_OK) return code;
   ln_work work;
   code = ln_work_open(ctx, &work);
@@ -12,11 +14,15 @@ static ln_code compute(ln_ctx *ctx) {
     if (plan != NULL) {
       ctx->stat_plan_hits++;
     } else {
+      ln_activity before = ln_enter(ctx, LN_BUILDING);
       code = ln_plan_build(ctx, &work, &plan);
+      ln_leave(ctx, before);
       if (code == LN_OK) code = ln_plan_keep(ctx, plan);
       ctx->stat_plans++;
     }
+    ln_activity before = ln_enter(ctx, LN_BINDING);
     if (code == LN_OK) code = ln_plan_run(ctx, plan, &work);
+    ln_leave(ctx, before);
   }
   ln_work_close(ctx, &work);
   return code;
@@ -62,7 +68,9 @@ ln_code ln_flush(ln_ctx *ctx) {
   if (ctx->npending == 0 || ctx->flushing) return LN_OK;
   if (ctx->collect != NULL && !ctx->options.eager) ctx->collect(ctx->host);
   ctx->flushing = true;
+  ln_activity before = ln_enter(ctx, LN_PLANNING);
   ln_code code = compute(ctx);
+  ln_enter(ctx, LN_BINDING);
   ln_error error = ctx->error;
   ln_failure *failure = code == LN_OK ? NULL : make_failure(ctx);
   int count = ctx->npending;
@@ -74,6 +82,7 @@ ln_code ln_flush(ln_ctx *ctx) {
   ctx->flushing = false;
   ctx->stat_flushes++;
   ln_pool_trim(ctx, false);
+  ln_leave(ctx, before);
   if (code != LN_OK) ctx->error = error;
   return code;
 }

@@ -4,7 +4,7 @@
  * interrupted, runs out of memory or meets a non-finite loss leaves every cell as it was.
  */
 #include "../graph/internal.h"
-#include "plan.h"
+#include "profile.h"
 
 typedef struct run {
   ln_ctx *ctx;
@@ -39,9 +39,7 @@ static ln_code take_live(run *r) {
   return LN_OK;
 }
 
-static void *slot_data(const run *r, int slot) {
-  if (slot < 0) return NULL;
-  const ln_slot *root = &r->plan->slot[r->plan->slot[slot].root];
+static char *root_data(const run *r, const ln_slot *root) {
   switch (root->place) {
     case LN_EXTERNAL: return r->work->external[root->index]->buffer->data;
     case LN_LIVE: return r->live[root->index]->data;
@@ -50,24 +48,36 @@ static void *slot_data(const run *r, int slot) {
   return (char *)r->ctx->arena[r->plan->device] + root->offset;
 }
 
+static void bind_arg(const run *r, ln_arg *arg, int slot) {
+  if (slot < 0) return;
+  const ln_slot *s = &r->plan->slot[slot], *root = &r->plan->slot[s->root];
+  arg->data = root_data(r, root) + s->shift;
+  arg->version = s->is_cell ? r->work->external[s->index]->version + 1 : 0;
+}
+
 static void bind(const run *r) {
   for (int s = 0; s < r->plan->nstep; s++) {
     ln_step *step = &r->plan->step[s];
-    for (int i = 0; i < step->call.nin; i++) step->call.in[i].data = slot_data(r, step->in[i]);
-    for (int o = 0; o < step->call.nout; o++) step->call.out[o].data = slot_data(r, step->out[o]);
+    for (int i = 0; i < step->call.nin; i++) bind_arg(r, &step->call.in[i], step->in[i]);
+    for (int o = 0; o < step->call.nout; o++) bind_arg(r, &step->call.out[o], step->out[o]);
     step->call.workspace = (char *)r->ctx->arena[r->plan->device] + step->workspace;
-    step->call.scalars = &r->work->node[s]->scalars;
+    step->call.scalars = &r->work->node[step->node]->scalars;
     step->call.err = &r->ctx->error;
   }
 }
 
 static ln_code run_step(run *r, int s) {
   ln_step *step = &r->plan->step[s];
-  if (step->elided) return LN_OK;
+  if (step->elided || step->group == 0) return LN_OK;
   ln_ctx *ctx = r->ctx;
-  ln_code code = ctx->backend[r->plan->device]->run(ctx->self[r->plan->device], &step->call);
+  const ln_backend *backend = ctx->backend[r->plan->device];
+  void *self = ctx->self[r->plan->device];
+  ln_activity before = ln_enter(ctx, LN_STEPPING);
+  ln_code code = step->group > 1 ? backend->run_group(self, r->plan->calls + s, step->group)
+                                 : backend->run(self, &step->call);
+  if (ctx->profile != NULL) ln_profile_step(ctx, before, r->plan, r->work, s);
   if (code == LN_OK) return LN_OK;
-  const ln_node *n = r->work->node[s];
+  const ln_node *n = r->work->node[step->node];
   return ln_blame(ctx, n->op, n->where, n->layer);
 }
 
@@ -85,7 +95,7 @@ static ln_code run_pure(run *r) {
 
 static ln_code run_commits(run *r) {
   for (int s = r->plan->nstep - r->plan->ncommit; s < r->plan->nstep; s++) {
-    const ln_node *n = r->work->node[s];
+    const ln_node *n = r->work->node[r->plan->step[s].node];
     ln_code code = run_step(r, s);
     if (code != LN_OK) return code;
     uint64_t written = ln_op_info_get(n->op)->written;
@@ -101,7 +111,7 @@ static void deliver(run *r) {
     const ln_node *n = r->work->node[s];
     for (int o = 0; o < n->nout; o++) {
       if ((r->work->live[s] >> o & 1) == 0) continue;
-      const ln_slot *root = &r->plan->slot[r->plan->slot[r->plan->step[s].out[o]].root];
+      const ln_slot *root = &r->plan->slot[r->plan->slot[r->plan->delivered[n->slot + o]].root];
       ln_buffer *buffer = root->place == LN_LIVE ? r->live[root->index]
                                                  : r->work->external[root->index]->buffer;
       buffer->refs++;
@@ -118,6 +128,7 @@ ln_code ln_plan_run(ln_ctx *ctx, ln_plan *plan, const ln_work *work) {
   if (code == LN_OK) code = take_live(&r);
   if (code == LN_OK) {
     bind(&r);
+    if (ctx->profile != NULL) ln_profile_plan(ctx, plan, work);
     code = run_pure(&r);
   }
   if (code == LN_OK) code = run_commits(&r);

@@ -98,7 +98,7 @@ typedef struct key_node {
 } key_node;
 
 static size_t key_size(const ln_work *work) {
-  size_t bytes = 2 * sizeof(int32_t) + (size_t)work->nexternal * (sizeof(ln_meta) + 1);
+  size_t bytes = 3 * sizeof(int32_t) + (size_t)work->nexternal * (sizeof(ln_meta) + 1);
   for (int k = 0; k < work->nnode; k++)
     bytes += sizeof(key_node) + sizeof(ln_attrs) + (size_t)work->node[k]->nin * sizeof(int32_t);
   return bytes;
@@ -131,7 +131,6 @@ static unsigned char *put_node(unsigned char *at, const ln_node *n, unsigned liv
   return at;
 }
 
-/* Sixteen bytes at a time would be faster; at 0.1 ms for the longest training step it is not needed. */
 static uint64_t hash_bytes(const unsigned char *data, size_t bytes) {
   uint64_t h = 0x9E3779B97F4A7C15u;
   for (size_t i = 0; i < bytes; i += 8) {
@@ -145,9 +144,14 @@ static uint64_t hash_bytes(const unsigned char *data, size_t bytes) {
 
 static ln_code make_key(ln_ctx *ctx, ln_work *work) {
   work->key_bytes = key_size(work);
-  work->key = ln_alloc(&ctx->mem, work->key_bytes);
-  if (work->key == NULL) return ln_no_memory(ctx, work->key_bytes);
-  int32_t head[2] = {(int32_t)ctx->options.device, work->nexternal};
+  if (ctx->key_cap < work->key_bytes) { /* as large as the longest step's; a plan keeps a copy */
+    ln_free(&ctx->mem, ctx->key);
+    ctx->key = ln_alloc(&ctx->mem, work->key_bytes);
+    ctx->key_cap = ctx->key == NULL ? 0 : work->key_bytes;
+    if (ctx->key == NULL) return ln_no_memory(ctx, work->key_bytes);
+  }
+  work->key = ctx->key;
+  int32_t head[3] = {(int32_t)ctx->options.device, work->nexternal, (int32_t)ctx->passes_off};
   unsigned char *at = put(work->key, head, sizeof head);
   for (int e = 0; e < work->nexternal; e++) at = put_external(at, work->external[e]);
   for (int k = 0; k < work->nnode; k++) at = put_node(at, work->node[k], work->live[k]);
@@ -174,5 +178,4 @@ void ln_work_close(ln_ctx *ctx, ln_work *work) {
   ln_free(&ctx->mem, work->node);
   ln_free(&ctx->mem, work->live);
   ln_free(&ctx->mem, work->external);
-  ln_free(&ctx->mem, work->key);
 }

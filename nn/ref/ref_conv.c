@@ -5,6 +5,8 @@
  * with respect to w adds y * x at w, over the very same taps. So there is one loop nest, and three
  * things that it may add up.
  */
+#include <math.h>
+
 #include "ref.h"
 
 /* -- matmul */
@@ -115,18 +117,30 @@ static void add_bias(const ln_arg *arg, double *y, const double *b) {
   for (int64_t i = 0; i < arg->numel; i++) y[i] += b[i / a.inner % a.size];
 }
 
-ln_code ln_ref_conv(ln_call *call) {
+/* Rows with a mask have it where the others have their bias. */
+static double *correlate(ln_call *call, bool bias) {
   taps t = taps_of(&call->in[0].meta, &call->in[1].meta, &call->out[0].meta, call->attrs);
   double *y = ref_out(call, 0);
   add_taps(&t, ADD_TO_Y, ref_in(call, 0), ref_in(call, 1), y);
-  add_bias(&call->out[0], y, ref_in(call, 2));
+  if (bias) add_bias(&call->out[0], y, ref_in(call, 2));
+  return y;
+}
+
+ln_code ln_ref_conv(ln_call *call) {
+  correlate(call, true);
   return ref_store(call, 0);
 }
 
 /* in: gy w */
-ln_code ln_ref_conv_input_grad(ln_call *call) {
+static double *input_grad(ln_call *call) {
   taps t = taps_of(&call->out[0].meta, &call->in[1].meta, &call->in[0].meta, call->attrs);
-  add_taps(&t, ADD_TO_X, ref_out(call, 0), ref_in(call, 1), ref_in(call, 0));
+  double *gx = ref_out(call, 0);
+  add_taps(&t, ADD_TO_X, gx, ref_in(call, 1), ref_in(call, 0));
+  return gx;
+}
+
+ln_code ln_ref_conv_input_grad(ln_call *call) {
+  input_grad(call);
   return ref_store(call, 0);
 }
 
@@ -146,3 +160,66 @@ ln_code ln_ref_conv_transpose(ln_call *call) {
   add_bias(&call->out[0], y, ref_in(call, 2));
   return ref_store(call, 0);
 }
+
+/* -- a convolution and what follows it */
+
+ln_code ln_ref_conv_relu(ln_call *call) {
+  double *y = correlate(call, true);
+  for (int64_t i = 0; i < call->out[0].numel; i++) y[i] = y[i] < 0 ? 0 : y[i]; /* a NaN stays */
+  return ref_store(call, 0);
+}
+
+/* in: x w b? mean var gamma? beta? */
+static double *normalised(ln_call *call) {
+  double *y = correlate(call, true);
+  const double *mean = ref_in(call, 3), *var = ref_in(call, 4), *gamma = ref_in(call, 5), *beta = ref_in(call, 6);
+  ref_axis a = ref_axis_of(&call->out[0].meta, 1);
+  for (int64_t i = 0; i < call->out[0].numel; i++) {
+    int64_t c = i / a.inner % a.size;
+    y[i] = (y[i] - mean[c]) / sqrt(var[c] + call->attrs->eps) * (gamma != NULL ? gamma[c] : 1) + (beta != NULL ? beta[c] : 0);
+  }
+  return y;
+}
+
+ln_code ln_ref_conv_norm(ln_call *call) {
+  normalised(call);
+  return ref_store(call, 0);
+}
+
+ln_code ln_ref_conv_norm_relu(ln_call *call) {
+  double *y = normalised(call);
+  for (int64_t i = 0; i < call->out[0].numel; i++) y[i] = y[i] < 0 ? 0 : y[i];
+  return ref_store(call, 0);
+}
+
+/* out: y mean var */
+ln_code ln_ref_conv_moments(ln_call *call) {
+  const double *y = correlate(call, true);
+  double *mean = ref_out(call, 1), *var = ref_out(call, 2);
+  ref_axis a = ref_axis_of(&call->out[0].meta, 1);
+  double count = (double)(a.outer * a.inner);
+  for (int64_t i = 0; i < call->out[0].numel; i++) mean[i / a.inner % a.size] += y[i] / count;
+  for (int64_t i = 0; i < call->out[0].numel; i++) {
+    int64_t c = i / a.inner % a.size;
+    var[c] += (y[i] - mean[c]) * (y[i] - mean[c]) / count; /* biased: divided by the count, not by count - 1 */
+  }
+  ref_store(call, 0);
+  ref_store(call, 1);
+  return ref_store(call, 2);
+}
+
+/* y where the mask, input 2, is positive, else 0; output 1 is the sum of each channel. */
+static ln_code store_masked(ln_call *call, double *y) {
+  const double *mask = ref_in(call, 2);
+  double *sum = ref_out(call, 1);
+  ref_axis a = ref_axis_of(&call->out[0].meta, 1);
+  for (int64_t i = 0; i < call->out[0].numel; i++) {
+    if (!(mask[i] > 0)) y[i] = 0;
+    sum[i / a.inner % a.size] += y[i];
+  }
+  ref_store(call, 0);
+  return ref_store(call, 1);
+}
+
+ln_code ln_ref_conv_masked(ln_call *call) { return store_masked(call, correlate(call, false)); }
+ln_code ln_ref_conv_input_grad_masked(ln_call *call) { return store_masked(call, input_grad(call)); }

@@ -3,6 +3,7 @@
  * Floats are computed in double; integers in int64_t, wrapping around as two's complement does.
  */
 #include <math.h>
+#include <string.h>
 
 #include "../base/rng.h"
 #include "ref.h"
@@ -161,6 +162,16 @@ ln_code ln_ref_sign(ln_call *call) { return unary(call, f_sign, i_sign); }
 ln_code ln_ref_floor(ln_call *call) { return unary(call, floor, i_same); }
 ln_code ln_ref_ceil(ln_call *call) { return unary(call, ceil, i_same); }
 ln_code ln_ref_round(ln_call *call) { return unary(call, rint, i_same); } /* halves to even */
+static double f_round_bf16(double x) {
+  float f = (float)x;
+  uint32_t bits;
+  memcpy(&bits, &f, sizeof bits);
+  bits = (f != f ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u;
+  memcpy(&f, &bits, sizeof f);
+  return (double)f;
+}
+ln_code ln_ref_round_bf16(ln_call *call) { return unary(call, f_round_bf16, NULL); }
+
 ln_code ln_ref_relu(ln_call *call) { return unary(call, f_relu, i_relu); }
 ln_code ln_ref_isfinite(ln_call *call) { return unary(call, f_isfinite, i_true); }
 ln_code ln_ref_logical_not(ln_call *call) { return unary(call, f_not, i_not); }

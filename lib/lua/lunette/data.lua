@@ -15,6 +15,7 @@ local core = require "lunette.core"
 local c = require "lunette.data_c"
 local args = require "lunette.args"
 local docs = require "lunette.docs"
+local sys = require "lunette.sys"
 
 local data = {}
 
@@ -115,7 +116,7 @@ local StackLoader = {}
 StackLoader.__index = StackLoader
 
 local function stack_loader(ds, options)
-  local self = { ds = ds, size = options.batch_size or 1, options = options, at = 1, order = {} }
+  local self = { ds = ds, size = options.batch_size or 1, options = options, at = 1, order = {}, handed = 0, seconds = 0 }
   return setmetatable(self, StackLoader)
 end
 
@@ -140,8 +141,11 @@ function StackLoader:stop() self.at = self:samples() + 1 end
 
 function StackLoader:warning() return nil end
 
+-- Every batch is made while the caller waits.
+function StackLoader:stats() return self.handed, self.handed, self.seconds end
+
 function StackLoader:next()
-  local columns, first = {}, self.at
+  local columns, first, asked = {}, self.at, sys.clock()
   local last = math.min(first + self.size - 1, self:samples())
   if first > last then return nil end
   for k = first, last do
@@ -153,6 +157,7 @@ function StackLoader:next()
   end
   for j = 1, #columns do columns[j] = require("lunette").stack(columns[j]) end
   self.first, self.last, self.at = first, last, last + 1
+  self.handed, self.seconds = self.handed + 1, self.seconds + sys.clock() - asked
   return unpack(columns)
 end
 
@@ -188,7 +193,9 @@ docs("data.DataLoader", "DataLoader(ds, {batch_size=1, shuffle=false, workers=1,
   .. " for images, masks in loader do ... end gives f32 [B,1,H,W], each loop one epoch; a loop may be left at any time."
   .. " shuffle depends on seed and the epoch alone, never on workers (threads that decode ahead; 0: none). cache keeps"
   .. " decoded pairs in memory, up to cache_bytes. Any data set with count() and get(i) will do. loader:batches(),"
-  .. " loader:samples(), loader:stems() of the last batch, loader:set_epoch(n) before the loop to go on as epoch n (from 0)")
+  .. " loader:samples(), loader:stems() of the last batch, loader:set_epoch(n) before the loop to go on as epoch n (from 0),"
+  .. " loader:stats() -> {batches=, waits=, seconds=}: how many were handed out in all epochs so far, how many of them"
+  .. " were not ready when the loop asked, and the time that it lost by it")
 function data.DataLoader(ds, options)
   options = checked("data.DataLoader", options, "batch_size shuffle workers seed cache cache_bytes drop_last")
   local set, indices = native(ds)
@@ -209,6 +216,11 @@ end
 function DataLoader:batches() return self.source:batches() end
 function DataLoader:samples() return self.source:samples() end
 function DataLoader:stems() return self.source:stems() end
+
+function DataLoader:stats()
+  local batches, waits, seconds = self.source:stats()
+  return { batches = batches, waits = waits, seconds = seconds }
+end
 
 --- The number of the next epoch, from 0: a resumed run shuffles as the whole run would.
 function DataLoader:set_epoch(epoch) self.epoch = epoch end

@@ -70,7 +70,8 @@ end
 kinds.device = choice("cpu", "cuda", "reference", "auto")
 kinds.precision = choice("strict", "f32", "bf16")
 
--- name, what stands for its value (none: a switch), kind, meaning; name with "-" becomes a key with "_".
+-- name, what stands for its value (none: a switch; "[=FILE]": a value may follow a "="), kind, meaning; name
+-- with "-" becomes a key with "_".
 local rows = {
   { "images", "DIR", "text", "folder of images, png or jpg; without it the built-in phantoms" },
   { "masks", "DIR", "text", "folder of masks (default: the images' folder)" },
@@ -86,7 +87,7 @@ local rows = {
   { "limit", "N", "count", "the first N pairs by name only" },
   { "seed", "N", "whole", "seed of weights and shuffles" },
   { "device", "NAME", "device", "cpu, cuda, reference or auto" },
-  { "precision", "NAME", "precision", "strict or f32; bf16 is not there yet" },
+  { "precision", "NAME", "precision", "strict, f32 (default) or bf16" },
   { "threads", "N", "count", "threads for kernels (default: all cores)" },
   { "workers", "N", "count", "threads that load images" },
   { "memory", "GB", "gigabytes", "soft limit on memory for tensors" },
@@ -95,6 +96,7 @@ local rows = {
   { "log-steps", nil, nil, "write every step's loss to metrics.jsonl" },
   { "deterministic", nil, nil, "the same bits for every number of threads" },
   { "eager", nil, nil, "run each operation when called, not planned" },
+  { "profile", "[=FILE]", "text", "show at the end where time and memory went; FILE.json and FILE.trace.json" },
   { "resume", nil, nil, "go on after a stop" },
   { "summary", nil, nil, "print the model and exit" },
   { "help", nil, nil, "print this and exit" },
@@ -147,7 +149,8 @@ local function read_one(words, i, result, list)
   if not name then return nil, ("unexpected argument '%s'"):format(words[i]) end
   local row = by_name(list)[name]
   if not row then return nil, ("unknown option --%s%s"):format(name, suggestion(name, list)) end
-  if not row[2] then
+  local optional = row[2] and row[2]:sub(1, 2) == "[="
+  if not row[2] or optional and not value then
     if value then return nil, ("--%s takes no value"):format(name) end
     result[key_of(name)] = true
     return i + 1
@@ -220,7 +223,7 @@ local function usage_text(program, list, default_of)
   local lines = { ("usage: lunette %s"):format(program), "" }
   for _, row in ipairs(list) do
     local default = default_of(key_of(row[1]))
-    lines[#lines + 1] = ("  --%-18s %s%s"):format(row[1] .. (row[2] and " " .. row[2] or ""), row[4],
+    lines[#lines + 1] = ("  --%-18s %s%s"):format(row[1] .. (row[2] and (row[2]:sub(1, 1) == "[" and "" or " ") .. row[2] or ""), row[4],
       default ~= nil and (" (default %s)"):format(tostring(default)) or "")
   end
   return table.concat(lines, "\n")
@@ -245,6 +248,7 @@ local function configure(o, stop)
   local ok, done, message = pcall(sys.configure, settings)
   if not ok then stop(1, tostring(done)) end
   if not done then stop(1, message) end
+  if o.profile then require("lunette.profile").program(o.profile ~= true and o.profile or nil) end
 end
 
 -- Ends the program: status 2 for words that make no sense, with the usage line; 1 for what is not there.

@@ -18,6 +18,7 @@ Lunette %s - tensors and networks for image segmentation (LuaJIT, %s)
 local PRESET = {
   progress = "lunette.progress",
   lt = "lunette", nn = "lunette.nn", F = "lunette.nn.functional", optim = "lunette.optim",
+  profile = "lunette.profile",
   data = "lunette.data", metrics = "lunette.metrics", stats = "lunette.stats", save = "lunette.save", sys = "lunette.sys",
 }
 

@@ -20,6 +20,7 @@ local options = require "lunette.options"
 local save = require "lunette.save"
 local sys = require "lunette.sys"
 local summary = require "lunette.summary"
+local tune = require "lunette.tune"
 local journal = require "lunette.run.journal"
 local checkpoint = require "lunette.run.checkpoint"
 local groups = require "lunette.run.groups"
@@ -183,7 +184,7 @@ local function describe(self, status)
   return save.json({
     id = self.id, status = status, options = o, seed = self.options.seed, device = settings.device,
     precision = settings.precision, threads = settings.threads > 0 and settings.threads or sys.cores(), deterministic = settings.deterministic,
-    eager = settings.eager, versions = { lunette = sys.version, luajit = jit.version },
+    eager = settings.eager, tune = self.tune or save.null, versions = { lunette = sys.version, luajit = jit.version },
     data = { count = #self.list, fingerprint = self.fingerprint },
     input = { size = o.size, resize = about.resize or "bilinear" },
     loss = about.loss, optimizer = about.optimizer, dice = about.dice, model = self.model_file,
@@ -255,6 +256,7 @@ docs("run.epochs", "epochs(model, optimizer): for epoch in run:epochs(model, opt
 function Run:epochs(model, optimizer)
   self.model, self.optimizer, self.params = model, optimizer, count_parameters(model)
   self.fingerprint = groups.fingerprint(self.list, self.options)
+  self.tune = tune.hash()
   local epoch = restore(self, model, optimizer)
   self.journal = journal.open(self:path("metrics.jsonl"), epoch == 0, stop)
   must(save.write(self:path("run.json"), describe(self, "running")))

@@ -2,6 +2,7 @@
 
 local bit = require "bit"
 local data = require "lunette.data"
+local hash = require "lunette.hash"
 local save = require "lunette.save"
 
 local groups = {}
@@ -80,15 +81,6 @@ function groups.random_split(value_of, items, split)
     names, members)
 end
 
--- FNV-1a over 32 bits, continued; the multiplication by the prime 16777619 is done by shifts.
-local function hash(h, text)
-  for i = 1, #text do
-    h = bit.bxor(h, text:byte(i))
-    h = bit.tobit(h + bit.lshift(h, 1) + bit.lshift(h, 4) + bit.lshift(h, 7) + bit.lshift(h, 8) + bit.lshift(h, 24))
-  end
-  return h
-end
-
 local function size_of(path)
   local file = path and io.open(path, "rb")
   if not file then return 0 end
@@ -99,10 +91,10 @@ end
 
 --- Eight hexadecimal digits that change with the names or sizes of the files, or with what is drawn.
 function groups.fingerprint(list, o)
-  local h = hash(bit.tobit(0x811c9dc5), o.images and "files" or o.phantom)
+  local h = hash(o.images and "files" or o.phantom)
   for i = 1, #list do
     local image, mask = list:paths(i)
-    h = hash(h, ("%s\n%d\n%d\n"):format(list:stem(i), size_of(image), size_of(mask)))
+    h = hash(("%s\n%d\n%d\n"):format(list:stem(i), size_of(image), size_of(mask)), h)
   end
   return bit.tohex(h)
 end

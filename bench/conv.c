@@ -1,0 +1,97 @@
+/* conv.c: effective GFLOP/s (of the direct convolution) of one thread of Winograd's kernels, best of several
+ * runs in the thread's own CPU time.
+ *
+ *   make build/bench/conv && OMP_NUM_THREADS=1 build/bench/conv [ROUNDS [BATCH CI CO SIZE]...]
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../nn/base/rng.h"
+#include "../nn/cpu/winograd.h"
+
+enum { PERIOD = 10007 }; /* drawing more would take longer than the convolutions */
+
+static ln_mem mem;
+
+static double seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static float *normals(int64_t n) {
+  float *x = ln_alloc(&mem, (size_t)n * sizeof *x);
+  if (x == NULL) abort();
+  for (int64_t i = 0; i < n; i++) x[i] = i < PERIOD ? ln_normal_at(2, 0, (uint64_t)i) : x[i - PERIOD];
+  return x;
+}
+
+/* What a training step asks for: statistics forward, ReLU's mask and bias sums backward. */
+static double best_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, int rounds, const ln_conv_tensors *t) {
+  const bool forward = dir == LN_CONV_FORWARD;
+  const ln_conv_images images = {g->ci * ln_conv_volume(g->in), g->co * ln_conv_volume(g->out)};
+  ln_moments *moments = ln_alloc(&mem, (size_t)(g->ci + g->co) * sizeof *moments);
+  void *workspace = ln_alloc(&mem, ln_wino_workspace(cpu, g, dir, false));
+  float *mask = normals(g->n * images.src_image);
+  if (moments == NULL || workspace == NULL) abort();
+  const ln_epilogue epilogue = {.moments = forward ? moments : NULL, .sums = forward ? NULL : (double *)(void *)moments,
+                                .mask = forward ? NULL : mask, .mask_image = images.src_image};
+  double best = 1e9;
+  for (int i = 0; i < rounds; i++) {
+    const double start = seconds();
+    ln_wino_run(cpu, g, dir, t, &images, &epilogue, NULL, false, workspace);
+    const double took = seconds() - start;
+    if (took < best) best = took;
+  }
+  ln_free(&mem, moments);
+  ln_free(&mem, workspace);
+  ln_free(&mem, mask);
+  return best;
+}
+
+static void measure(const ln_cpu *cpu, const int64_t shape[4], int rounds) {
+  const int64_t size = shape[3];
+  const ln_conv_geometry g = {.n = shape[0], .groups = 1, .ci = shape[1], .co = shape[2], .in = {1, size, size},
+                              .out = {1, size, size}, .kernel = {1, 3, 3}, .stride = {1, 1, 1}, .padding = {0, 1, 1},
+                              .dilation = {1, 1, 1}};
+  const double flop = 2.0 * 9 * (double)(g.n * g.ci * g.co * size * size);
+  ln_conv_tensors t = {.src = normals(g.n * g.ci * size * size), .dst = normals(g.n * g.co * size * size),
+                       .weights = normals(g.co * g.ci * 9)};
+  printf("%2d x %4d -> %4d @%-4d", (int)g.n, (int)g.ci, (int)g.co, (int)size);
+  for (int dir = 0; dir < 2; dir++) {
+    const ln_conv_dir which = dir ? LN_CONV_BACKWARD_DATA : LN_CONV_FORWARD;
+    if (!ln_wino_can(cpu, &g, which)) {
+      printf("  %-8s cannot", dir ? "data" : "forward");
+      continue;
+    }
+    const double best = best_of(cpu, &g, which, rounds, &t);
+    printf("  %-8s %7.2f ms %6.1f GFLOP/s %5.1f MB", dir ? "data" : "forward", best * 1e3, flop / best * 1e-9,
+           (double)ln_wino_workspace(cpu, &g, which, false) * 1e-6);
+  }
+  printf("\n");
+  ln_free(&mem, t.src);
+  ln_free(&mem, t.dst);
+  ln_free(&mem, t.weights);
+}
+
+int main(int argc, char **argv) {
+  static const int64_t layers[][4] = {{2, 64, 64, 256},  {2, 128, 128, 128}, {2, 256, 256, 64},  {2, 512, 256, 64},
+                                      {2, 512, 512, 32}, {2, 1024, 512, 32}, {2, 1024, 1024, 16}, {8, 1024, 1024, 16}};
+  const ln_device_options options = {.threads = 1};
+  const int rounds = argc > 1 ? atoi(argv[1]) : 5;
+  ln_error err;
+  void *cpu;
+  if (ln_cpu_backend()->open(&mem, &options, &cpu, &err) != LN_OK) {
+    fprintf(stderr, "%s\n", err.text);
+    return 1;
+  }
+  if (argc > 5)
+    for (int i = 2; i + 3 < argc; i += 4)
+      measure(cpu, (int64_t[]){atoi(argv[i]), atoi(argv[i + 1]), atoi(argv[i + 2]), atoi(argv[i + 3])}, rounds);
+  else
+    for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) measure(cpu, layers[i], rounds);
+  ln_cpu_backend()->close(cpu);
+  return 0;
+}

@@ -1,0 +1,115 @@
+-- Lunette's side of the benchmark: one process makes one measurement and prints it as a line of
+-- JSON. The twin of bench/peer.py; bench/main.lua starts both.
+--
+--   lunette bench/side.lua what=train net=gpt4 size=256 batch=2 warm=2 steps=3 started=SECONDS
+--
+-- what: train, infer, loader, or count (the arithmetic of a step, nothing is computed). started is
+-- sys.clock() before the process began.
+
+local core  = require "lunette.core"
+local data  = require "lunette.data"
+local lt    = require "lunette"
+local nn    = require "lunette.nn"
+local optim = require "lunette.optim"
+local save  = require "lunette.save"
+local sys   = require "lunette.sys"
+
+local root = (arg[0]:match("^(.*)/") or ".") .. "/.."
+local o = {}
+for _, word in ipairs(arg) do
+  local name, value = word:match("^(%w+)=(.*)$")
+  o[name] = tonumber(value) or value
+end
+
+-- The pipeline's own network and steps; made-up images and masks, a tenth of them foreground.
+local function pipeline()
+  local folder = ("%s/scripts/%s/"):format(root, o.net)
+  local net, steps = dofile(folder .. "model.lua")(), dofile(folder .. "train.lua")
+  local shape = { o.batch, 1, o.size, o.size }
+  local images, masks = lt.rand(shape), lt.rand(shape):gt(0.9):float()
+  core.flush()
+  return net, steps, images, masks
+end
+
+-- The most memory that the whole process had, in bytes.
+local function peak_memory()
+  return 1024 * assert(save.read("/proc/self/status")):match("VmHWM:%s*(%d+) kB")
+end
+
+-- Calls step warm + steps times. first: seconds from the start of the process to the first result.
+local function timed(step)
+  local result = { warmup = save.array {}, values = save.array {}, threads = sys.settings().threads }
+  for i = 1, o.warm + o.steps do
+    local start = sys.clock()
+    step()
+    local list = i <= o.warm and result.warmup or result.values
+    list[#list + 1] = sys.clock() - start
+    result.first = result.first or sys.clock() - o.started
+  end
+  result.peak = peak_memory()
+  return result
+end
+
+local measure = {}
+
+function measure.train()
+  local net, steps, images, masks = pipeline()
+  local optimizer = optim.Adam(net:parameters(), { lr = 1e-4 })
+  local value
+  local result = timed(function()
+    optimizer:zero_grad()
+    local loss = steps.train(net, images, masks)
+    loss:backward()
+    optimizer:step()
+    value = loss:item()
+  end)
+  result.loss = value
+  return result
+end
+
+function measure.infer()
+  local net, _, images = pipeline()
+  net:eval()
+  return lt.no_grad(function()
+    return timed(function()
+      local outputs = net(images) -- luacheck: ignore 211 (what is not held is not computed)
+      core.flush()
+    end)
+  end)
+end
+
+-- The floating-point operations of the convolutions as direct ones: a multiplication and an addition
+-- for each weight at each place that it is applied to. Backward is twice forward, but for a layer whose input needs no gradient.
+function measure.count()
+  local net, steps, images, masks = pipeline()
+  local infer, train = 0, 0
+  for name, places in pairs { Conv2d = "output", ConvTranspose2d = "input" } do
+    local class = nn[name]
+    local forward = class.forward
+    class.forward = function(self, x)
+      local y = forward(self, x)
+      local at = places == "output" and y or x
+      local flop = 2 * self.weight:numel() * at:numel() / at:size(2)
+      infer, train = infer + flop, train + flop * (x.requires_grad and 3 or 2)
+      return y
+    end
+  end
+  steps.train(net, images, masks)
+  return { infer = infer * 1e-9, train = train * 1e-9 }
+end
+
+-- Pairs a second, epoch after epoch; N.png with N_seg.png.
+function measure.loader()
+  local list = assert(data.folder { images = o.data, masks = o.data, suffix = "_seg" })
+  local set = data.ImageMask(list, { size = o.size })
+  local loader = data.DataLoader(set, { batch_size = o.batch, shuffle = true, workers = 1 })
+  local rates = {}
+  for epoch = 1, o.epochs do
+    local start, pairs_seen = sys.clock(), 0
+    for images in loader do pairs_seen = pairs_seen + images:size(1) end
+    rates[epoch] = pairs_seen / (sys.clock() - start)
+  end
+  return { epochs = rates, pairs = #list, peak = peak_memory() }
+end
+
+print(save.json(measure[o.what]()))
