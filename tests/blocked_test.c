@@ -3,246 +3,7 @@
  * them, outputs over the first input, the same bits for one and three threads. Plain or blocked, what the planner
  * takes apart gives the bits of the whole.
  */
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include "../nn/base/rng.h"
-#include "../nn/cpu/cpu.h"
-
-enum { MAX_IN = 6, GUARD = 0x7fa5a5a5 };
-
-static ln_mem mem;
-static int passed, failed;
-static uint64_t drawn;
-static const ln_backend *backend;
-static ln_cpu *one, *three; /* devices of one instruction set with 1 and 3 threads */
-static const char *isa;
-
-typedef struct example {
-  ln_call call;
-  ln_arg in[MAX_IN], out[LN_MAX_OUTPUTS];
-  ln_attrs attrs;
-  ln_scalars scalars;
-  ln_error err;
-} example;
-
-static void check(bool good, const example *e, const char *what) {
-  if (good) {
-    passed++;
-    return;
-  }
-  failed++;
-  char text[2][LN_SHAPE_TEXT];
-  ln_shape_text(&e->in[0].meta, text[0], sizeof text[0]);
-  ln_shape_text(&e->out[0].meta, text[1], sizeof text[1]);
-  if (failed < 40)
-    printf("FAILED %s %s: %s: %s -> %s, kernel %d stride %d %s\n", isa, ln_op_get(e->call.op)->name, what, text[0], text[1],
-           (int)e->attrs.kernel[0], (int)e->attrs.stride[0], e->err.text);
-}
-
-static void *fresh(size_t bytes) {
-  void *block = ln_alloc(&mem, bytes);
-  if (block == NULL) abort();
-  return block;
-}
-
-/* -- examples */
-
-static bool is_image(const ln_arg *a) { return a->meta.rank >= 3 && a->numel != 1; }
-
-static ln_arg *arg_of(example *e, int i) { return i < e->call.nin ? &e->in[i] : &e->out[i - e->call.nin]; }
-
-static void begin(example *e) {
-  memset(e, 0, sizeof *e);
-  ln_attrs_default(&e->attrs, &e->scalars);
-}
-
-/* in[].meta and attrs are set; asks the shape rule for the rest and gives outputs memory. */
-static bool complete(example *e, ln_op op, int nin) {
-  ln_meta in[MAX_IN], out[LN_MAX_OUTPUTS];
-  const int nout = ln_op_info_get(op)->nout;
-  e->call = (ln_call){.op = op, .nin = nin, .nout = nout, .in = e->in, .out = e->out, .attrs = &e->attrs,
-                      .scalars = &e->scalars, .err = &e->err};
-  for (int i = 0; i < nin; i++) {
-    in[i] = e->in[i].meta;
-    e->in[i].numel = in[i].dtype == LN_NONE ? 0 : ln_numel(&in[i]);
-  }
-  if (ln_op_get(op)->shape(in, nin, &e->attrs, out, &e->err) != LN_OK) return false;
-  for (int o = 0; o < nout; o++) {
-    e->out[o].meta = out[o];
-    e->out[o].numel = ln_numel(&out[o]);
-    e->out[o].data = fresh(ln_nbytes(&out[o]));
-  }
-  return true;
-}
-
-static ln_code run_on(ln_cpu *cpu, example *e) {
-  ln_code code = backend->prepare(cpu, &e->call);
-  if (code != LN_OK) return code;
-  e->call.workspace = fresh(e->call.workspace_bytes);
-  memset(e->call.workspace, 0xff, e->call.workspace_bytes); /* NaN: nothing may rely on it */
-  code = backend->run(cpu, &e->call);
-  backend->release(cpu, &e->call);
-  ln_free(&mem, e->call.workspace);
-  return code;
-}
-
-static void drop(example *e) {
-  for (int i = 0; i < e->call.nin + e->call.nout; i++) ln_free(&mem, arg_of(e, i)->data);
-}
-
-/* -- between the layouts, element by element */
-
-/* Where element i of a plain tensor lies in its blocked form. */
-static int64_t blocked_index(const ln_arg *a, int64_t i) {
-  const int64_t lanes = one->lanes, each = a->numel / a->meta.dim[0], s = each / a->meta.dim[1];
-  const int64_t n = i / each, c = i % each / s;
-  return n * a->image + (c / lanes * s + i % s) * lanes + c % lanes;
-}
-
-enum { MARGIN = 24 }; /* guards before the first image */
-
-static int64_t room(const ln_arg *a) { return a->meta.dim[0] * a->image + MARGIN; }
-
-static void to_blocked(ln_arg *to, const ln_arg *from, int64_t gap, bool copy) {
-  *to = *from;
-  to->layout = LN_BLOCKED;
-  to->image = from->numel / from->meta.dim[0] + gap;
-  int32_t *data = (int32_t *)fresh((size_t)room(to) * 4);
-  for (int64_t i = 0; i < room(to); i++) data[i] = GUARD;
-  data += MARGIN;
-  for (int64_t i = 0; i < from->numel && copy; i++) data[blocked_index(to, i)] = ((int32_t *)from->data)[i];
-  to->data = data;
-}
-
-static void drop_blocked(ln_arg *a) { ln_free(&mem, (int32_t *)a->data - MARGIN); }
-
-static bool guards_stand(const ln_arg *a) {
-  const int32_t *data = (int32_t *)a->data;
-  const int64_t each = a->numel / a->meta.dim[0];
-  for (int64_t i = -MARGIN; i < 0; i++)
-    if (data[i] != GUARD) return false;
-  for (int64_t n = 0; n < a->meta.dim[0]; n++)
-    for (int64_t i = each; i < a->image; i++)
-      if (data[n * a->image + i] != GUARD) return false;
-  return true;
-}
-
-/* -- comparing */
-
-static bool near_to(const float *a, const float *b, int64_t n) {
-  double difference = 0, norm = 0;
-  for (int64_t i = 0; i < n; i++) {
-    difference += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-    norm += (double)b[i] * (double)b[i];
-  }
-  return sqrt(difference) <= 1e-6 * sqrt(norm) + 1e-12;
-}
-
-/* A blocked or plain result beside the plain one. */
-static bool same(const ln_arg *got, const ln_arg *want, bool exact) {
-  float *plain = fresh((size_t)want->numel * 4);
-  for (int64_t i = 0; i < want->numel; i++)
-    plain[i] = ((float *)got->data)[got->layout == LN_BLOCKED ? blocked_index(got, i) : i];
-  const bool bits = memcmp(plain, want->data, (size_t)want->numel * 4) == 0;
-  const bool good = bits || (!exact && near_to(plain, want->data, want->numel));
-  ln_free(&mem, plain);
-  return good;
-}
-
-/* -- one example in both layouts */
-
-/* What the call is with its images blocked; which of its inputs already was does not matter. */
-static void ask_layouts(example *e, const example *plain, int already) {
-  for (int i = 0; i < e->call.nin; i++) e->in[i].layout = i == already ? LN_BLOCKED : LN_PLAIN;
-  for (int o = 0; o < e->call.nout; o++) e->out[o].layout = LN_PLAIN;
-  backend->layouts(one, &e->call);
-  for (int i = 0; i < e->call.nin + e->call.nout; i++) {
-    const bool wanted = is_image(arg_of(e, i)) && !(e->call.op == LN_OP_sum && i == 1);
-    check(arg_of(e, i)->layout == (wanted ? LN_BLOCKED : LN_PLAIN), plain, "has the layouts of the rule");
-  }
-}
-
-typedef struct variant {
-  int64_t gap;  /* between images, in elements */
-  bool in_place;
-  ln_cpu *cpu;
-} variant;
-
-static void run_variant(example *plain, const variant *v, bool exact) {
-  example e = *plain;
-  ln_arg asked_in[MAX_IN], asked_out[LN_MAX_OUTPUTS];
-  e.call.in = e.in, e.call.out = e.out, e.call.attrs = &e.attrs, e.call.scalars = &e.scalars, e.call.err = &e.err;
-  for (int i = 0; i < e.call.nin; i++)
-    if (is_image(&e.in[i])) ask_layouts(&e, plain, i);
-  memcpy(asked_in, e.in, sizeof asked_in), memcpy(asked_out, e.out, sizeof asked_out);
-  for (int i = 0; i < e.call.nin + e.call.nout; i++) {
-    ln_arg *a = arg_of(&e, i);
-    const ln_arg *p = arg_of(plain, i);
-    if (a->layout == LN_BLOCKED) to_blocked(a, p, v->in_place ? v->gap : v->gap * (1 + i), i < e.call.nin);
-    else if (i >= e.call.nin) a->data = fresh(ln_nbytes(&a->meta));
-  }
-  if (v->in_place) drop_blocked(&e.out[0]), e.out[0].data = e.in[0].data;
-  const ln_code code = run_on(v->cpu, &e);
-  check(code == LN_OK, &e, "runs blocked");
-  for (int i = 0; i < e.call.nin + e.call.nout && code == LN_OK; i++) {
-    ln_arg *a = arg_of(&e, i);
-    if (a->layout == LN_BLOCKED) check(guards_stand(a), plain, "leaves what lies between images alone");
-    const bool rounded = !exact && a->meta.dtype == LN_F32;
-    if (i >= e.call.nin) check(same(a, arg_of(plain, i), !rounded), plain, v->in_place ? "in place" : "equals the plain kernel");
-    else if (!v->in_place || i > 0) check(a->layout != LN_BLOCKED || same(a, arg_of(plain, i), true), plain, "leaves inputs alone");
-  }
-  for (int i = 0; i < e.call.nin + e.call.nout; i++) {
-    ln_arg *a = arg_of(&e, i);
-    if (v->in_place && i == e.call.nin) continue;
-    if (a->layout == LN_BLOCKED) drop_blocked(a);
-    else if (i >= e.call.nin) ln_free(&mem, a->data);
-  }
-}
-
-static void compare(example *plain, bool exact) {
-  const ln_arg *image = is_image(&plain->in[0]) ? &plain->in[0] : &plain->in[1];
-  const int64_t plane = image->numel / image->meta.dim[0] / image->meta.dim[1] * one->lanes;
-  check(run_on(one, plain) == LN_OK, plain, "runs plain");
-  run_variant(plain, &(variant){0, false, one}, exact);
-  run_variant(plain, &(variant){plane, false, one}, exact);
-  run_variant(plain, &(variant){2 * plane, false, three}, exact);
-  const bool may_overwrite = ln_op_get(plain->call.op)->flags & LN_INPLACE && plain->in[0].numel == plain->out[0].numel;
-  if (may_overwrite) run_variant(plain, &(variant){plane, true, one}, exact);
-}
-
-/* -- inputs */
-
-static ln_meta meta_of(ln_dtype dtype, int rank, const int64_t *dim) {
-  ln_meta m = {.dtype = dtype, .rank = rank};
-  for (int i = 0; i < rank; i++) m.dim[i] = dim[i];
-  return m;
-}
-
-/* kind: 'x' a normal image, 'n' one with NaN and infinities, 'p' positive, 'c' a vector of the channels,
- * 'v' a positive one, 's' a scalar, '-' absent. */
-static void fill(ln_arg *a, char kind) {
-  float *data = a->data = fresh(ln_nbytes(&a->meta));
-  const int64_t n = a->numel = ln_numel(&a->meta);
-  const uint64_t counter = drawn++;
-  for (int64_t i = 0; i < n; i++) {
-    const float r = ln_normal_at(2, counter, (uint64_t)i);
-    data[i] = kind == 'p' || kind == 'v' ? 0.1f + fabsf(r) : r;
-    if (kind == 'n' && i % 7 == 3) data[i] = i % 5 == 0 ? INFINITY : i % 5 == 1 ? -INFINITY : i % 5 == 2 ? -0.0f : NAN;
-  }
-}
-
-static void set_inputs(example *e, const char *kinds, const ln_meta *image) {
-  for (int i = 0; kinds[i]; i++) {
-    if (kinds[i] == '-') continue;
-    e->in[i].meta = *image;
-    if (strchr("cv", kinds[i])) e->in[i].meta = meta_of(LN_F32, 1, &image->dim[1]);
-    if (kinds[i] == 's') e->in[i].meta = meta_of(LN_F32, 0, NULL);
-    fill(&e->in[i], kinds[i]);
-  }
-}
+#include "blocked.h"
 
 /* -- elementwise ops, norms, sums: same-shaped images */
 
@@ -259,7 +20,7 @@ static const row rows[] = {
     {LN_OP_div, "sx", true}, {LN_OP_neg, "n", true}, {LN_OP_abs, "n", true}, {LN_OP_sigmoid, "n", true},
     {LN_OP_sigmoid_grad, "xx", true}, {LN_OP_tanh, "n", true}, {LN_OP_exp, "n", true}, {LN_OP_sqrt, "p", true},
     {LN_OP_clamp, "n", true}, {LN_OP_maximum, "nx", true}, {LN_OP_minimum, "xn", true}, {LN_OP_reorder, "n", true},
-    {LN_OP_moments, "x", false}, {LN_OP_batch_norm, "xvc", false}, {LN_OP_batch_norm, "x--", false},
+    {LN_OP_moments, "x", false}, {LN_OP_moments, "o", false}, {LN_OP_batch_norm, "xvc", false}, {LN_OP_batch_norm, "x--", false},
     {LN_OP_batch_norm_eval, "ncvvc", true}, {LN_OP_batch_norm_eval, "xcv--", true}, {LN_OP_norm_relu, "ncvvc", true},
     {LN_OP_norm_relu, "xcv--", true}, {LN_OP_batch_norm_grad, "xxvcv", false}, {LN_OP_batch_norm_grad, "xx-cv", false},
     {LN_OP_norm_relu_grad, "xxcvvc", false}, {LN_OP_norm_relu_grad, "xxcv--", false}, {LN_OP_relu_grad_sum, "xx", false}};
@@ -499,31 +260,46 @@ static void run_parts(const ln_meta *image, bool blocked) {
 
 /* -- what has no blocked kernel, and what it is told */
 
+static void stay_plain(example *e, ln_op op, int nin, const char *what) {
+  if (!complete(e, op, nin)) abort();
+  for (int i = 0; i < nin; i++) e->in[i].layout = LN_BLOCKED, e->in[i].image = e->in[i].numel / e->in[i].meta.dim[0];
+  e->out[0].layout = LN_BLOCKED;
+  check(backend->prepare(one, &e->call) == LN_ENOTSUP, e, what);
+  backend->layouts(one, &e->call);
+  bool plain = e->out[0].layout == LN_PLAIN;
+  for (int i = 0; i < nin; i++) plain = plain && e->in[i].layout == LN_PLAIN;
+  check(plain, e, "is wanted plain");
+  ln_free(&mem, e->out[0].data);
+}
+
 static void run_refusals(void) {
-  const int64_t odd[] = {2, 3, 4, 4}, even[] = {2, one->lanes, 4, 4};
+  const int64_t odd[] = {2, 3, 4, 4}, even[] = {2, 2 * one->lanes, 4, 4};
+  const ln_meta few = meta_of(LN_F32, 4, odd), image = meta_of(LN_F32, 4, even);
   example e;
   begin(&e);
-  e.in[0].meta = meta_of(LN_F32, 4, odd);
-  if (!complete(&e, LN_OP_relu, 1)) abort();
-  e.in[0].layout = LN_BLOCKED;
-  check(backend->prepare(one, &e.call) == LN_ENOTSUP, &e, "refuses channels that fill no vector");
-  backend->layouts(one, &e.call);
-  check(e.in[0].layout == LN_PLAIN && e.out[0].layout == LN_PLAIN, &e, "wants such channels plain");
-  ln_free(&mem, e.out[0].data);
-  e.in[0].meta = meta_of(LN_F32, 4, even);
+  e.in[0].meta = few;
+  stay_plain(&e, LN_OP_relu, 1, "refuses channels that fill no vector");
+  e.in[0].meta = image;
+  stay_plain(&e, LN_OP_log, 1, "refuses what has no blocked kernel");
+  e.attrs.dim = 1, e.attrs.start = 1, e.attrs.stop = 1 + one->lanes;
+  stay_plain(&e, LN_OP_slice, 1, "refuses a slice that begins inside a vector");
+  e.attrs.start = 0, e.attrs.step = 2, e.attrs.stop = 2 * one->lanes;
+  stay_plain(&e, LN_OP_slice, 1, "refuses a slice with gaps");
+  e.in[1].meta = few;
+  stay_plain(&e, LN_OP_cat, 2, "refuses to join channels that fill no vector");
+  e.in[1].meta = image, e.attrs.dim = 2;
+  stay_plain(&e, LN_OP_cat, 2, "refuses to join along another dim");
+  e.attrs.ndims = 2, e.attrs.dims[0] = 2, e.attrs.dims[1] = 3;
+  stay_plain(&e, LN_OP_sum, 1, "refuses sums over some other dims");
   if (!complete(&e, LN_OP_relu, 1)) abort();
   e.in[0].layout = LN_BLOCKED, e.out[0].layout = LN_PLAIN;
   check(backend->prepare(one, &e.call) == LN_ENOTSUP, &e, "refuses an output in another layout");
   ln_free(&mem, e.out[0].data);
-  if (!complete(&e, LN_OP_log, 1)) abort();
-  e.in[0].layout = e.out[0].layout = LN_BLOCKED;
-  check(backend->prepare(one, &e.call) == LN_ENOTSUP, &e, "refuses what has no blocked kernel");
-  ln_free(&mem, e.out[0].data);
 }
 
 static void run_isa(void) {
-  static const int64_t sizes[][3] = {{37}, {1}, {7, 9}, {16, 20}, {64, 80}, {3, 5, 6}, {4, 6, 8}};
-  static const int ranks[] = {1, 1, 2, 2, 2, 3, 3};
+  static const int64_t sizes[][3] = {{37}, {1}, {7, 9}, {16, 20}, {3, 5, 6}, {4, 6, 8}};
+  static const int ranks[] = {1, 1, 2, 2, 3, 3};
   for (size_t k = 0; k < sizeof ranks / sizeof *ranks; k++) {
     for (int many = 0; many < 2; many++) {
       int64_t dim[LN_MAX_RANK] = {many ? 3 : 1, one->lanes * (many ? 3 : 1)};

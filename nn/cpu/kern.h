@@ -3,8 +3,8 @@
  * kern_*.c are written with gcc's vector types only: `vf` is LN_LANES floats, 8 for generic
  * (where gcc splits it) and AVX2, 16 for AVX-512. No intrinsics: one source serves all, and the
  * 16-lane shape can be compiled for and run on AVX2 (make WIDE=1). Flags are those of span_*.c plus
- * -ffp-contract=fast, so a * b + c is one FMA where there is one. Each kern_*.c ends
- * in its part of the table, KERN(name); kern_table.c joins the parts.
+ * -ffp-contract=fast, so a * b + c is one FMA where there is one; not in kern_layer*.c, whose bits are those of
+ * the plain kernels (layer_kern.h). Each kern_*.c ends in its part of the table, KERN(name); kern_table.c joins the parts.
  */
 #ifndef LN_CPU_KERN_H
 #define LN_CPU_KERN_H
