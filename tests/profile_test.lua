@@ -355,6 +355,17 @@ check.test("a damaged file is said and written anew, a newer one stays", functio
   check.equal(read(tune_file), newer)
 end)
 
+check.test("where the file is", function()
+  local function where(env)
+    assert(sys.run({ assert(sys.executable()), "-e", "print(require('lunette.tune').path())" }, { stdout = path "out", env = env }))
+    return read(path "out")
+  end
+  check.equal(where { LUNETTE_TUNE = "a", XDG_CACHE_HOME = "b", HOME = "c" }, "a\n")
+  check.equal(where { LUNETTE_TUNE = "", XDG_CACHE_HOME = "b", HOME = "c" }, "b/lunette/tune.json\n")
+  check.equal(where { LUNETTE_TUNE = "", XDG_CACHE_HOME = "", HOME = "c" }, "c/.cache/lunette/tune.json\n")
+  check.equal(where { LUNETTE_TUNE = "", XDG_CACHE_HOME = "", HOME = "" }, "nil\n")
+end)
+
 check.test("tune: words that make no sense, help, and a device without peaks", function()
   check.equal(lunette("tune", "now"), 2)
   local status, out = lunette("tune", "--help")

@@ -224,13 +224,14 @@ static void keep_peak(ln_profile *p, const ln_ctx *ctx, const ln_plan *plan, con
 
 void ln_profile_plan(ln_ctx *ctx, const ln_plan *plan, const ln_work *work) {
   ln_profile *p = ctx->profile;
-  if (plan->nstep == 0 || !count_temporaries(p, plan)) return;
+  if (plan->nstep == 0) return;
   ln_activity before = ln_enter(ctx, LN_PROFILING);
   int at = 0;
-  for (int s = 1; s < plan->nstep; s++)
+  bool counted = count_temporaries(p, plan);
+  for (int s = 1; counted && s < plan->nstep; s++)
     if (p->memory[s] > p->memory[at]) at = s;
   p->outside = atomic_load(&ctx->mem.live) - ctx->arena_bytes[plan->device] - p->own;
-  if (p->outside + p->memory[at] > p->peak.bytes) keep_peak(p, ctx, plan, work, at);
+  if (counted && p->outside + p->memory[at] > p->peak.bytes) keep_peak(p, ctx, plan, work, at);
   ln_leave(ctx, before);
 }
 
