@@ -27,7 +27,7 @@ typedef struct ln_arg {
   ln_layout layout;
   int64_t image;     /* elements from one image (index of dim 0) to the next. Plain: dense. Blocked: more
                         than dense where the value is a slice of a concat's memory */
-  uint64_t version;  /* while running: of a cell, which grows with every write; 0: not a cell */
+  uint64_t version;  /* while running: of a cell, never that of another cell or another content; 0: not a cell */
 } ln_arg;
 
 /* One step as a kernel sees it. Inputs and outputs never overlap, except that

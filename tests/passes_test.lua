@@ -195,6 +195,24 @@ check.test("in evaluation a norm is part of its convolution, and follows the par
   check.equal(math.abs(outs[1] - outs[2]) > 1e-4 and math.abs(outs[2] - outs[3]) > 1e-4, true)
 end)
 
+check.test("what is derived from one network's weights is not used for another's", function()
+  core.passes("")
+  local x = lt.randn(2, 1, 16, 16)
+  local function outputs(fresh)
+    local out = {}
+    for seed = 1, 3 do
+      lt.manual_seed(seed)
+      local net = Net(NETS.norm):eval()
+      core.flush()
+      if fresh then core.passes(seed % 2 == 0 and "-group" or "-stow") end -- plans of their own
+      lt.no_grad(function() out[seed] = net(x):norm():item() end)
+    end
+    core.passes("")
+    return out
+  end
+  check.equal(outputs(false), outputs(true))
+end)
+
 check.test("an unknown pass is refused", function()
   check.raises(function() core.passes("-fuse_all") end, "fuse_all")
 end)

@@ -50,7 +50,7 @@ struct ln_value {
   bool requires_grad;   /* a cell that wants a gradient, or a value that leads to one */
   unsigned mark;        /* scratch: bits of backward and of the planner */
   int pending_writes;   /* cells: commit nodes recorded and not yet run */
-  uint64_t version;     /* cells: committed writes; data is derived by version */
+  uint64_t version;     /* cells: another number after every write, and in every cell; data is derived by version */
   ln_value *grad;       /* cells: the gradient slot, a handle, NULL after zero_grad */
   ln_value *sum;        /* scratch of backward: the gradient gathered so far */
   struct ln_failure *failure; /* set when the flush that should have computed it failed */
@@ -111,6 +111,7 @@ struct ln_ctx {
   int npending, pending_cap;
   size_t pending_bytes;        /* bytes that the pending nodes' outputs stand for */
   uint64_t next_number;        /* of the next node */
+  uint64_t last_version;       /* that a cell was given */
   bool grad_enabled, flushing, in_backward;
   int no_flush;                /* > 0: recording must not flush (inside a backward) */
   uint64_t seed, counter;      /* Philox */

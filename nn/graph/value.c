@@ -114,6 +114,7 @@ ln_code ln_cell_new(ln_ctx *ctx, const ln_meta *meta, bool requires_grad, ln_val
   if (code != LN_OK) return code;
   (*out)->is_cell = true;
   (*out)->requires_grad = requires_grad;
+  (*out)->version = ++ctx->last_version;
   memset((*out)->buffer->data, 0, bytes);
   return LN_OK;
 }

@@ -52,7 +52,7 @@ static void bind_arg(const run *r, ln_arg *arg, int slot) {
   if (slot < 0) return;
   const ln_slot *s = &r->plan->slot[slot], *root = &r->plan->slot[s->root];
   arg->data = root_data(r, root) + s->shift;
-  arg->version = s->is_cell ? r->work->external[s->index]->version + 1 : 0;
+  arg->version = s->is_cell ? r->work->external[s->index]->version : 0;
 }
 
 static void bind(const run *r) {
@@ -100,7 +100,7 @@ static ln_code run_commits(run *r) {
     if (code != LN_OK) return code;
     uint64_t written = ln_op_info_get(n->op)->written;
     for (int i = 0; i < n->nin; i++)
-      if (n->in[i] != NULL && (written >> i & 1) != 0) n->in[i]->version++;
+      if (n->in[i] != NULL && (written >> i & 1) != 0) n->in[i]->version = ++r->ctx->last_version;
   }
   return LN_OK;
 }
