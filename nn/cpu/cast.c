@@ -2,7 +2,7 @@
  * used; the other 40 pairs are generated loops that gcc vectorises as it can.
  */
 #include "cast.h"
-#include "iter.h"
+#include "images.h"
 #include "span.h"
 #include "span_math.h"
 
@@ -79,22 +79,32 @@ void ln_cast_from_double(ln_dtype dtype, void *to, double value) { cast_table[LN
 typedef struct cast_job {
   const ln_map_spans *spans;
   ln_dtype from, to;
+  ln_runs runs;
   char *y;
   const char *x;
+  int64_t y_image, x_image; /* elements */
 } cast_job;
 
 static void cast_range(void *arg, int64_t begin, int64_t end) {
   const cast_job *j = arg;
-  void *y = j->y + begin * (int64_t)ln_dtype_size(j->to);
-  const void *x = j->x + begin * (int64_t)ln_dtype_size(j->from);
-  if (j->from == LN_F32 && j->to == LN_BF16) j->spans->to_bf16(y, x, end - begin);
-  else if (j->from == LN_BF16 && j->to == LN_F32) j->spans->from_bf16(y, x, end - begin);
-  else cast_table[j->from][j->to](y, x, end - begin);
+  int64_t run, at;
+  const int64_t n = ln_run_block(&j->runs, begin, end, &run, &at);
+  void *y = j->y + (run * j->y_image + at) * (int64_t)ln_dtype_size(j->to);
+  const void *x = j->x + (run * j->x_image + at) * (int64_t)ln_dtype_size(j->from);
+  if (j->from == LN_F32 && j->to == LN_BF16) j->spans->to_bf16(y, x, n);
+  else if (j->from == LN_BF16 && j->to == LN_F32) j->spans->from_bf16(y, x, n);
+  else cast_table[j->from][j->to](y, x, n);
 }
 
 ln_code ln_cpu_cast(ln_cpu *cpu, ln_call *call) {
-  cast_job j = {cpu->spans->map, call->in[0].meta.dtype, call->out[0].meta.dtype, call->out[0].data, call->in[0].data};
-  if (j.from == j.to) ln_copy_dense(cpu, j.y, j.x, (size_t)call->out[0].numel * ln_dtype_size(j.to));
-  else ln_cpu_for(cpu, call->out[0].numel, LN_BLOCK, 1, cast_range, &j);
+  const ln_arg *x = &call->in[0], *y = &call->out[0];
+  cast_job j = {.spans = cpu->spans->map, .from = x->meta.dtype, .to = y->meta.dtype, .y = y->data, .x = x->data};
+  if (j.from == j.to) {
+    ln_copy_dense(cpu, j.y, j.x, (size_t)y->numel * ln_dtype_size(j.to));
+    return LN_OK;
+  }
+  j.runs = ln_runs_of(call);
+  if (j.runs.n > 1) j.y_image = ln_image_of(y), j.x_image = ln_image_of(x);
+  ln_cpu_for(cpu, j.runs.n * j.runs.padded, LN_BLOCK, 1, cast_range, &j);
   return LN_OK;
 }

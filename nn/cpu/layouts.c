@@ -12,6 +12,13 @@ static bool can_block(const ln_cpu *cpu, const ln_arg *a) {
          a->meta.dim[1] % cpu->lanes == 0;
 }
 
+/* A value that is stowed away as bf16 keeps its layout. */
+static bool stowed(const ln_cpu *cpu, const ln_call *call) {
+  const ln_meta *x = &call->in[0].meta, *y = &call->out[0].meta;
+  const bool pair = (x->dtype == LN_F32 && y->dtype == LN_BF16) || (x->dtype == LN_BF16 && y->dtype == LN_F32);
+  return pair && x->rank >= 3 && call->in[0].numel > 0 && x->dim[1] % cpu->lanes == 0;
+}
+
 /* Statistics and weights are vectors, and plain in every call. */
 static bool is_image(const ln_arg *a) { return a->meta.dtype != LN_NONE && a->meta.rank >= 3; }
 
@@ -60,7 +67,7 @@ static bool channel_slice(const ln_cpu *cpu, const ln_call *call) {
 }
 
 static const rule_fn rules[LN_OP_COUNT] = {
-    [LN_OP_round_bf16] = elementwise, [LN_OP_relu] = elementwise, [LN_OP_relu_grad] = elementwise, [LN_OP_leaky_relu] = elementwise,
+    [LN_OP_round_bf16] = elementwise, [LN_OP_cast] = stowed, [LN_OP_relu] = elementwise, [LN_OP_relu_grad] = elementwise, [LN_OP_leaky_relu] = elementwise,
     [LN_OP_leaky_relu_grad] = elementwise, [LN_OP_add] = elementwise, [LN_OP_sub] = elementwise,
     [LN_OP_mul] = elementwise, [LN_OP_div] = elementwise, [LN_OP_neg] = elementwise, [LN_OP_abs] = elementwise,
     [LN_OP_sigmoid] = elementwise, [LN_OP_sigmoid_grad] = elementwise, [LN_OP_tanh] = elementwise,

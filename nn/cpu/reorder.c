@@ -44,7 +44,8 @@ ln_code ln_cpu_slice_blocked(ln_cpu *cpu, ln_call *call) {
 ln_code ln_cpu_cat_blocked(ln_cpu *cpu, ln_call *call) {
   int64_t channel = 0;
   for (int k = 0; k < call->nin; k++) {
-    copy_planes(cpu, &call->in[k], ln_images_of(&call->in[k]), from_channel(cpu, &call->out[0], channel));
+    const ln_images from = ln_images_of(&call->in[k]), to = from_channel(cpu, &call->out[0], channel);
+    if (from.data != to.data) copy_planes(cpu, &call->in[k], from, to); /* else it was computed in place */
     channel += call->in[k].meta.dim[1];
   }
   return LN_OK;

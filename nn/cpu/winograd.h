@@ -16,7 +16,7 @@ bool ln_wino_can(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir);
 /* Forward and backward-data: winograd.c, kern_wino.c, kern_wino_form.c. `kept` (or NULL) is where transformed
  * weights lie or shall be left for the next run with the same weights: ln_wino_kept_bytes, which is 0 where
  * making them anew is as fast as reading them (deep layers, small maps: they are 4 times the weights);
- * fresh says that it must be filled. Without it they are scratch in the workspace, which is at most 12 MB and 3 MB a
+ * fresh says that it must be filled. Without it they are scratch in the workspace, which is some 12 MB at most and 1 to 3 MB a
  * thread. Image strides are multiples of the lanes. The bias is the epilogue's (t->bias is not
  * read); epilogue may be NULL. */
 size_t ln_wino_workspace(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, bool kept);
