@@ -1,7 +1,6 @@
 /* conv_methods.c: the methods of blocked convolutions beside each other: CPU time of one thread, best of several.
  *
- *   make && cc -std=gnu11 -O2 -fopenmp -o build/bench_methods bench/conv_methods.c $(find build/obj/nn -name '*.o') \
- *     -lopenblas -ldnnl -lpng -ljpeg -ljansson -lxlsxwriter -ldl -lm && OMP_NUM_THREADS=1 build/bench_methods
+ *   make build/bench/conv_methods && OMP_NUM_THREADS=1 build/bench/conv_methods [CI CO SIZE KERNEL STRIDE [BATCH]]
  */
 #include <math.h>
 #include <stdio.h>
@@ -119,7 +118,7 @@ static void bench(int64_t n, int64_t ci, int64_t co, int64_t size, int64_t kerne
   }
 }
 
-/* CI CO SIZE KERNEL STRIDE [N], or without arguments the shapes that conv_choice.c rests on. */
+/* Without arguments: the shapes that conv_choice.c rests on. */
 int main(int argc, char **argv) {
   ln_device_options options = {.threads = 1};
   ln_error err;

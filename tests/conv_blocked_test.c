@@ -487,6 +487,8 @@ int main(int argc, char **argv) {
   run_layer(2 * l, 3, 23, 40, 1, false);
   run_layer(4 * l, 2 * l, 21, 26, 1, false);
   run_layer(2 * l, 4 * l, 26, 42, 2, true);
+  run_layer(1, 4 * l, 26, 42, 2, true);
+  run_layer(3, 2 * l, 18, 27, 3, true);
   run_layer(4 * l, 4 * l, 19, 22, 3, false);
   run_nan(dev[0]);
   run_nan(dev[1]);

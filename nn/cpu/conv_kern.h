@@ -48,7 +48,7 @@ typedef struct ln_outer {
 typedef void ln_outer_fn(const ln_outer *o);
 
 /* One or two plain channels of neighbouring pixels, of one or more blocks of channels:
- *   out[c][r] = start[c] + sum over taps t, blocks b and lanes l of
+ *   out[c][r step] = start[c] + sum over taps t, blocks b and lanes l of
  *               in[offset[t] + b block_step + r lanes + l] weights[weight[t] + b weight_step + c lanes + l] */
 enum { LN_REDUCE_PIXELS = 8 };
 typedef struct ln_reduce {
@@ -56,6 +56,7 @@ typedef struct ln_reduce {
   const int64_t *offset, *weight;
   int64_t taps, blocks, block_step, weight_step;
   float *out[2], start[2];
+  int64_t step;
 } ln_reduce;
 typedef void ln_reduce_fn(const ln_reduce *r);
 

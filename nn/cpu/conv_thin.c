@@ -23,19 +23,20 @@ ln_thin ln_thin_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir
     v.padded[i] = (v.thick[i] - 1) * v.stride[i] + reach + 1;
     if (v.padding[i] != 0 || v.padded[i] != v.thin[i]) v.copied = true;
   }
+  v.tiles = v.thin_src && ln_conv_tiles(g);
   return v;
 }
 
 static bool is_reduce(const ln_thin *v) { return v->dir == (v->thin_src ? LN_CONV_BACKWARD_DATA : LN_CONV_FORWARD); }
 
-/* Turned around, a stride would leave gaps. */
 bool ln_thin_can(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
   if (sides->src == sides->dst || g->groups != 1 || cpu->kerns->conv == NULL) return false;
   ln_thin v = ln_thin_of(cpu, g, dir, sides);
   if (v.channels > LN_THIN_CHANNELS || v.kk > LN_THIN_TAPS) return false;
   for (int i = 0; i < LN_SPATIAL; i++) {
     if (v.padding[i] < 0) return false;
-    if (v.stride[i] != 1 && (!v.thin_src || is_reduce(&v))) return false;
+    bool gaps = v.stride[i] != 1 && (!v.thin_src || is_reduce(&v));
+    if (gaps && !v.tiles) return false;
   }
   return true;
 }

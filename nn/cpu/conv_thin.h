@@ -3,7 +3,7 @@
  * Whichever side is thin, one relation holds: position p of the thick side meets the position p * stride +
  * tap * dilation - padding of the thin side. For a thin dst that is the convolution turned around: stride 1, and kernel
  * and padding are the mirrored ones. Then three things are left: thick from thin (spread), thin from
- * thick (reduce), and the weights' gradient.
+ * thick (reduce; with a stride only where windows tile the thin side), and the weights' gradient.
  */
 #ifndef LN_CPU_CONV_THIN_H
 #define LN_CPU_CONV_THIN_H
@@ -24,6 +24,7 @@ typedef struct ln_thin {
   int64_t thin_image, thick_image;
   int64_t padded[LN_SPATIAL]; /* the thin side with its padding, as far as it is met */
   bool copied;                /* that is not the thin side itself */
+  bool tiles;                 /* windows tile the thin side */
 } ln_thin;
 
 bool ln_thin_can(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides);

@@ -29,7 +29,7 @@ INLINE void reduce(const ln_reduce *r, const int pixels, const int channels) {
   }
 #pragma GCC unroll 8
   for (int i = 0; i < pixels; i++)
-    for (int c = 0; c < channels; c++) r->out[c][i] = r->start[c] + across(sum[i][c]);
+    for (int c = 0; c < channels; c++) r->out[c][i * r->step] = r->start[c] + across(sum[i][c]);
 }
 
 #define REDUCE(pixels)                                                        \
