@@ -1,7 +1,7 @@
 /* wino_transform.h: Winograd's one-dimensional transforms on vectors, one value a lane.
  *
- * F(4,3) with the points 0, +-1, +-2, infinity and F(2,3) with 0, +-1, infinity (Lavin and Gray, 2016):
- * y = A^T [(G g) * (B^T d)]. A two-dimensional transform is the one-dimensional one along the
+ * F(4,3) with the points 0, +-sqrt(1/2), +-sqrt(2), infinity and F(2,3) with 0, +-1, infinity (Lavin and Gray, 2016,
+ * have 0, +-1, +-2, infinity: as quick, but twice the rounding error): y = A^T [(G g) * (B^T d)]. A two-dimensional transform is the one-dimensional one along the
  * columns, then along the rows. `s` and `t` are the distances between neighbours in source and target, in vectors.
  */
 #ifndef LN_CPU_WINO_TRANSFORM_H
@@ -39,24 +39,27 @@ WINO_INLINE void wino_transpose(vf x[LN_LANES]) {
   WINO_EXCHANGE(x, 1);
 }
 
+#define WINO_SMALL 0.70710678118654752f /* the points of F(4,3) */
+#define WINO_LARGE 1.41421356237309505f
+
 /* v = B^T d: 6 of 6. */
 WINO_INLINE void wino4_input(const vf *d, int64_t s, vf *v, int64_t t) {
   const vf d0 = d[0], d1 = d[s], d2 = d[2 * s], d3 = d[3 * s], d4 = d[4 * s], d5 = d[5 * s];
-  const vf even = d4 - 4.0f * d2, odd = d3 - 4.0f * d1, near = d4 - d2, far = d3 - d1;
-  v[0] = 4.0f * d0 + (d4 - 5.0f * d2);
-  v[t] = even + odd;
-  v[2 * t] = even - odd;
-  v[3 * t] = near + 2.0f * far;
-  v[4 * t] = near - 2.0f * far;
-  v[5 * t] = 4.0f * d1 + (d5 - 5.0f * d3);
+  const vf even = d4 - 2.0f * d2, odd = d3 - 2.0f * d1, even2 = d4 - 0.5f * d2, odd2 = d3 - 0.5f * d1;
+  v[0] = d0 + (d4 - 2.5f * d2);
+  v[t] = even + WINO_SMALL * odd;
+  v[2 * t] = even - WINO_SMALL * odd;
+  v[3 * t] = even2 + WINO_LARGE * odd2;
+  v[4 * t] = even2 - WINO_LARGE * odd2;
+  v[5 * t] = d1 + (d5 - 2.5f * d3);
 }
 
 /* u = G g: 6 of 3. */
 WINO_INLINE void wino4_weights(const vf *g, int64_t s, vf *u, int64_t t) {
   const vf g0 = g[0], g1 = g[s], g2 = g[2 * s];
-  const vf even = (-1.0f / 6) * (g0 + g2), odd = (-1.0f / 6) * g1;
-  const vf even2 = (1.0f / 24) * g0 + (1.0f / 6) * g2, odd2 = (1.0f / 12) * g1;
-  u[0] = 0.25f * g0;
+  const vf even = (-2.0f / 3) * g0 - (1.0f / 3) * g2, odd = (-2.0f / 3 * WINO_SMALL) * g1;
+  const vf even2 = (1.0f / 6) * g0 + (1.0f / 3) * g2, odd2 = (WINO_LARGE / 6) * g1;
+  u[0] = g0;
   u[t] = even + odd;
   u[2 * t] = even - odd;
   u[3 * t] = even2 + odd2;
@@ -67,11 +70,11 @@ WINO_INLINE void wino4_weights(const vf *g, int64_t s, vf *u, int64_t t) {
 /* y = A^T m: 4 of 6. */
 WINO_INLINE void wino4_output(const vf *m, int64_t s, vf *y, int64_t t) {
   const vf m1 = m[s], m2 = m[2 * s], m3 = m[3 * s], m4 = m[4 * s];
-  const vf even = m1 + m2, odd = m1 - m2, even2 = m3 + m4, odd2 = m3 - m4;
+  const vf even = m1 + m2, odd = WINO_SMALL * (m1 - m2), even2 = m3 + m4, odd2 = WINO_LARGE * (m3 - m4);
   y[0] = m[0] + even + even2;
-  y[t] = odd + 2.0f * odd2;
-  y[2 * t] = even + 4.0f * even2;
-  y[3 * t] = m[5 * s] + odd + 8.0f * odd2;
+  y[t] = odd + odd2;
+  y[2 * t] = 0.5f * even + 2.0f * even2;
+  y[3 * t] = m[5 * s] + 0.5f * odd + 2.0f * odd2;
 }
 
 WINO_INLINE void wino2_input(const vf *d, int64_t s, vf *v, int64_t t) {

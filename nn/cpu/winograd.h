@@ -1,5 +1,5 @@
 /* winograd.h: 3x3 convolutions (and 3x3x3 as a sum over depth taps) in f32 by Winograd's minimal
- * filtering, F(4x4,3x3) and F(2x2,3x3) (Lavin and Gray, 2016; points 0, +-1, +-2, infinity), over the blocked layout.
+ * filtering, F(4x4,3x3) and F(2x2,3x3) (Lavin and Gray, 2016), over the blocked layout.
  *
  * Stride 1, dilation 1, one group, any padding up to 2 (H, W) and up to kernel - 1 (D); ci and
  * co multiples of the lanes. Tiles are worked on in groups that stay in the caches: no
