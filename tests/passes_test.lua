@@ -42,9 +42,9 @@ end
 
 function Net:forward(x)
   local skip = self.down(x)
-  local low = self.bottom(self.pool(skip))
-  if self.o.up == "interpolate" then low = F.interpolate(low, { scale_factor = 2, mode = "bilinear" }) end
-  local up = self.up(low)
+  local deep = self.bottom(self.pool(skip))
+  if self.o.up == "interpolate" then deep = F.interpolate(deep, { scale_factor = 2, mode = "bilinear" }) end
+  local up = self.up(deep)
   if self.o.keep then self.kept = { skip, up } end
   if self.o.skip == "twice" then up = lt.cat({ up, lt.cat({ skip, skip }, 2):narrow(2, 1, self.o.width) }, 2)
   elseif self.o.skip ~= "none" then up = lt.cat({ up, skip }, 2) end
