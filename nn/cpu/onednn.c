@@ -87,6 +87,8 @@ static const char *level(void) {
   return (~isa & (unsigned)dnnl_cpu_isa_avx2) == 0 ? "AVX2" : "SSE4.1";
 }
 
+int ln_dnnl_version(void) { return DNNL_VERSION_MAJOR; }
+
 void ln_dnnl_describe(char *text, size_t size) {
   const dnnl_version_t *v = dnnl_version();
   snprintf(text, size, "oneDNN %d.%d.%d (%s)", v->major, v->minor, v->patch, level());

@@ -15,6 +15,7 @@ typedef struct ln_dnnl_conv ln_dnnl_conv;
 
 ln_code ln_dnnl_open(ln_mem *mem, ln_isa isa, ln_dnnl **out, ln_error *err);
 void ln_dnnl_close(ln_dnnl *dnnl); /* NULL is fine */
+int ln_dnnl_version(void); /* the major version that it was built with */
 void ln_dnnl_describe(char *text, size_t size); /* "oneDNN 2.6.3 (AVX2)" */
 
 typedef struct ln_dnnl_request {

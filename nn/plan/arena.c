@@ -33,7 +33,8 @@ static int gather(ln_plan *plan, block *blocks) {
   int n = 0;
   for (int i = plan->nexternal; i < plan->nslot; i++) {
     ln_slot *s = &plan->slot[i];
-    if (s->root == i && s->place == LN_ARENA && s->bytes > 0)
+    bool used = s->first >= 0; /* passes leave slots behind that no step fills any more */
+    if (used && s->root == i && s->place == LN_ARENA && s->bytes > 0)
       blocks[n++] = (block){.bytes = s->bytes, .first = s->first, .last = s->last, .result = &s->offset};
   }
   for (int k = 0; k < plan->nstep; k++) {
