@@ -187,13 +187,9 @@ test-long:
 test-asan:
 	+@ASAN_OPTIONS=detect_leaks=0 $(fresh) BUILD=build/asan SANITIZE=1 run-tests
 
-bench: all $(BUILD)/bench/peak
+bench: all
 	@bench/peers
 	@$(BUILD)/lunette bench/main.lua $(BENCH)
-
-$(BUILD)/bench/peak: bench/peak.c $(BUILD)/flags
-	@mkdir -p $(@D)
-	$(say)$(CC) $(STANDARD) $(WARNINGS) $(CFLAGS) -o $@ $<
 
 lint:
 	@tools/lint

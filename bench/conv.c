@@ -28,12 +28,20 @@ static float *normals(int64_t n) {
   return x;
 }
 
+static size_t workspace_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir) {
+  return dir == LN_CONV_BACKWARD_WEIGHTS ? ln_wino_grad_workspace(cpu, g) : ln_wino_workspace(cpu, g, dir, false);
+}
+
+static bool can(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir) {
+  return dir == LN_CONV_BACKWARD_WEIGHTS ? ln_wino_grad_can(cpu, g) : ln_wino_can(cpu, g, dir);
+}
+
 /* What a training step asks for: statistics forward, ReLU's mask and bias sums backward. */
 static double best_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, int rounds, const ln_conv_tensors *t) {
-  const bool forward = dir == LN_CONV_FORWARD;
+  const bool forward = dir == LN_CONV_FORWARD, weights = dir == LN_CONV_BACKWARD_WEIGHTS;
   const ln_conv_images images = {g->ci * ln_conv_volume(g->in), g->co * ln_conv_volume(g->out)};
   ln_moments *moments = ln_alloc(&mem, (size_t)(g->ci + g->co) * sizeof *moments);
-  void *workspace = ln_alloc(&mem, ln_wino_workspace(cpu, g, dir, false));
+  void *workspace = ln_alloc(&mem, workspace_of(cpu, g, dir));
   float *mask = normals(g->n * images.src_image);
   if (moments == NULL || workspace == NULL) abort();
   const ln_epilogue epilogue = {.moments = forward ? moments : NULL, .sums = forward ? NULL : (double *)(void *)moments,
@@ -41,7 +49,8 @@ static double best_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir 
   double best = 1e9;
   for (int i = 0; i < rounds; i++) {
     const double start = seconds();
-    ln_wino_run(cpu, g, dir, t, &images, &epilogue, NULL, false, workspace);
+    if (weights) ln_wino_grad_run(cpu, g, t, &images, workspace);
+    else ln_wino_run(cpu, g, dir, t, &images, &epilogue, NULL, false, workspace);
     const double took = seconds() - start;
     if (took < best) best = took;
   }
@@ -60,15 +69,16 @@ static void measure(const ln_cpu *cpu, const int64_t shape[4], int rounds) {
   ln_conv_tensors t = {.src = normals(g.n * g.ci * size * size), .dst = normals(g.n * g.co * size * size),
                        .weights = normals(g.co * g.ci * 9)};
   printf("%2d x %4d -> %4d @%-4d", (int)g.n, (int)g.ci, (int)g.co, (int)size);
-  for (int dir = 0; dir < 2; dir++) {
-    const ln_conv_dir which = dir ? LN_CONV_BACKWARD_DATA : LN_CONV_FORWARD;
-    if (!ln_wino_can(cpu, &g, which)) {
-      printf("  %-8s cannot", dir ? "data" : "forward");
+  static const char *const names[] = {"forward", "data", "weights"};
+  for (int dir = LN_CONV_FORWARD; dir <= LN_CONV_BACKWARD_WEIGHTS; dir++) {
+    const ln_conv_dir which = (ln_conv_dir)dir;
+    if (!can(cpu, &g, which)) {
+      printf("  %s cannot", names[dir]);
       continue;
     }
     const double best = best_of(cpu, &g, which, rounds, &t);
-    printf("  %-8s %7.2f ms %6.1f GFLOP/s %5.1f MB", dir ? "data" : "forward", best * 1e3, flop / best * 1e-9,
-           (double)ln_wino_workspace(cpu, &g, which, false) * 1e-6);
+    printf("  %s %7.2f ms %6.1f GFLOP/s %5.1f MB", names[dir], best * 1e3, flop / best * 1e-9,
+           (double)workspace_of(cpu, &g, which) * 1e-6);
   }
   printf("\n");
   ln_free(&mem, t.src);
@@ -78,7 +88,8 @@ static void measure(const ln_cpu *cpu, const int64_t shape[4], int rounds) {
 
 int main(int argc, char **argv) {
   static const int64_t layers[][4] = {{2, 64, 64, 256},  {2, 128, 128, 128}, {2, 256, 256, 64},  {2, 512, 256, 64},
-                                      {2, 512, 512, 32}, {2, 1024, 512, 32}, {2, 1024, 1024, 16}, {8, 1024, 1024, 16}};
+                                      {2, 512, 512, 32}, {2, 1024, 512, 32}, {2, 1024, 1024, 16}, {8, 1024, 1024, 16},
+                                      {2, 128, 64, 256}, {2, 32, 32, 256},   {2, 16, 16, 256},    {2, 16, 32, 128}};
   const ln_device_options options = {.threads = 1};
   const int rounds = argc > 1 ? atoi(argv[1]) : 5;
   ln_error err;

@@ -55,11 +55,12 @@ end
 --- How many processes wanted to run, on average of the last minute: what else was going on.
 function machine.load() return tonumber((save.read("/proc/loadavg") or ""):match("^%S+")) end
 
---- GFLOP/s of fused multiply-adds in f32 on that many threads; nil and why not.
+--- GFLOP/s of fused multiply-adds in f32 on that many threads, as `lunette tune` measures them; nil and why not.
 function machine.peak(threads)
-  local text, why = machine.output { sys.dirname(sys.executable()) .. "/bench/peak", tostring(threads) }
+  local text, why = machine.output { sys.executable(), "--threads", tostring(threads), "-e",
+    "print(require('lunette.tune').measure(1).f32.all)" }
   if not text then return nil, why end
-  return tonumber(text:match("(%S+)%s*$"))
+  return tonumber(text) * 1e-9
 end
 
 --- Lunette's own pieces; what the peers are is the peers' to say.

@@ -254,7 +254,7 @@ local function print_head(bench)
   if next(bench.environment) then print("Environment: " .. pairs_text(bench.environment) .. ".") end
   if bench.peak[1] then
     print(("Floor: the convolutions' arithmetic, done directly, at this machine's f32 multiply-add peak"
-      .. " (bench/peak.c: %.0f GFLOP/s, threads: %d)."):format(math.max(unpack(bench.peak)), s.threads))
+      .. " (lunette tune: %.0f GFLOP/s, threads: %d)."):format(math.max(unpack(bench.peak)), s.threads))
   end
 end
 

@@ -7,7 +7,6 @@
 -- sys.clock() before the process began.
 
 local core  = require "lunette.core"
-local data  = require "lunette.data"
 local lt    = require "lunette"
 local nn    = require "lunette.nn"
 local optim = require "lunette.optim"
@@ -100,16 +99,9 @@ end
 
 -- Pairs a second, epoch after epoch; N.png with N_seg.png.
 function measure.loader()
-  local list = assert(data.folder { images = o.data, masks = o.data, suffix = "_seg" })
-  local set = data.ImageMask(list, { size = o.size })
-  local loader = data.DataLoader(set, { batch_size = o.batch, shuffle = true, workers = 1 })
-  local rates = {}
-  for epoch = 1, o.epochs do
-    local start, pairs_seen = sys.clock(), 0
-    for images in loader do pairs_seen = pairs_seen + images:size(1) end
-    rates[epoch] = pairs_seen / (sys.clock() - start)
-  end
-  return { epochs = rates, pairs = #list, peak = peak_memory() }
+  local rates, count = dofile(root .. "/bench/loader.lua") { images = o.data, size = o.size, batch = o.batch, epochs = o.epochs,
+    clock = sys.clock }
+  return { epochs = rates, pairs = count, peak = peak_memory() }
 end
 
 print(save.json(measure[o.what]()))
