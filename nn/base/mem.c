@@ -69,6 +69,19 @@ void *ln_realloc(ln_mem *mem, void *block, size_t bytes) {
   return bigger;
 }
 
+bool ln_grow(ln_mem *mem, void *list, size_t size, int needed, int *cap) {
+  if (needed <= *cap) return true;
+  int bigger = *cap == 0 ? 64 : 2 * *cap;
+  while (bigger < needed) bigger *= 2;
+  void *items;
+  memcpy(&items, list, sizeof items);
+  items = ln_realloc(mem, items, (size_t)bigger * size);
+  if (items == NULL) return false;
+  memcpy(list, &items, sizeof items);
+  *cap = bigger;
+  return true;
+}
+
 void ln_free(ln_mem *mem, void *block) {
   if (block == NULL) return;
   atomic_fetch_sub(&mem->live, block_size(block));

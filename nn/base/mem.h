@@ -28,6 +28,9 @@ void *ln_alloc(ln_mem *mem, size_t bytes);
 void *ln_calloc(ln_mem *mem, size_t count, size_t size);
 /* Grows or shrinks; on failure returns NULL and the old block stays. */
 void *ln_realloc(ln_mem *mem, void *block, size_t bytes);
+/* Room for `needed` items of `size` bytes in the list that `list` points to: its capacity is doubled as
+ * often as it takes. False when memory ran out, and nothing changed. */
+bool ln_grow(ln_mem *mem, void *list, size_t size, int needed, int *cap);
 void ln_free(ln_mem *mem, void *block); /* NULL is fine */
 char *ln_strdup(ln_mem *mem, const char *text);
 

@@ -24,15 +24,8 @@ typedef struct tape {
 enum { MARK_SEEN = 1, MARK_TARGET = 2 };
 
 static ln_code grow(ln_ctx *ctx, void *list, int count, int *cap) {
-  void **items;
-  memcpy(&items, list, sizeof items);
-  if (count < *cap) return LN_OK;
-  int bigger = *cap == 0 ? 64 : 2 * *cap;
-  items = ln_realloc(&ctx->mem, items, (size_t)bigger * sizeof(void *));
-  if (items == NULL) return ln_no_memory(ctx, (size_t)bigger * sizeof(void *));
-  memcpy(list, &items, sizeof items);
-  *cap = bigger;
-  return LN_OK;
+  if (ln_grow(&ctx->mem, list, sizeof(void *), count + 1, cap)) return LN_OK;
+  return ln_no_memory(ctx, 2 * (size_t)*cap * sizeof(void *));
 }
 
 /* -- the reachable part of the tape */

@@ -12,13 +12,8 @@ ln_code ln_value_failed(ln_ctx *ctx, const ln_value *v) {
 
 /* Room in the pending list for one more node. */
 static ln_code reserve_pending(ln_ctx *ctx) {
-  if (ctx->npending < ctx->pending_cap) return LN_OK;
-  int cap = ctx->pending_cap == 0 ? 256 : 2 * ctx->pending_cap;
-  ln_node **list = ln_realloc(&ctx->mem, ctx->pending, (size_t)cap * sizeof(ln_node *));
-  if (list == NULL) return ln_no_memory(ctx, (size_t)cap * sizeof(ln_node *));
-  ctx->pending = list;
-  ctx->pending_cap = cap;
-  return LN_OK;
+  if (ln_grow(&ctx->mem, &ctx->pending, sizeof(ln_node *), ctx->npending + 1, &ctx->pending_cap)) return LN_OK;
+  return ln_no_memory(ctx, 2 * (size_t)ctx->pending_cap * sizeof(ln_node *));
 }
 
 static ln_code check_input(ln_ctx *ctx, const ln_op_info *info, int i, const ln_value *v) {

@@ -8,18 +8,8 @@
 /* -- growing */
 
 static bool grow(ln_draft *d, void *list, size_t size, int count, int *cap) {
-  if (count < *cap) return true;
-  void *items;
-  memcpy(&items, list, sizeof items);
-  int bigger = *cap == 0 ? 256 : 2 * *cap;
-  items = ln_realloc(&d->ctx->mem, items, (size_t)bigger * size);
-  if (items == NULL) {
-    d->failed = true;
-    return false;
-  }
-  memcpy(list, &items, sizeof items);
-  *cap = bigger;
-  return true;
+  if (!ln_grow(&d->ctx->mem, list, size, count + 1, cap)) d->failed = true;
+  return !d->failed;
 }
 
 int ln_draft_new_slot(ln_draft *d, const ln_meta *meta, ln_layout layout) {

@@ -67,7 +67,7 @@ void ln_pass_round(ln_draft *d) {
   for (int p = 0; p < d->nstep && !d->failed; p++) {
     if (reads_weights(d, d->step[p])) round_weights(d, p++);
     const ln_draft_step *s = d->step[p];
-    if (d->failed || s->out == NULL || s->nout == 0 || s->out[0] < 0) continue;
+    if (d->failed || s->nout == 0 || s->out[0] < 0) continue;
     if (d->slot[s->out[0]].low && !is_exact(d, s)) round_output(d, p++);
   }
 }

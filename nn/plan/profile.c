@@ -27,16 +27,9 @@ const char *ln_phase_name(ln_phase phase) {
 
 /* Room for one more item; the block may move. */
 static bool grow(ln_profile *p, void *list, size_t size, int needed, int *cap) {
-  if (needed <= *cap) return true;
-  int bigger = *cap == 0 ? 256 : 2 * *cap;
-  while (bigger < needed) bigger *= 2;
-  void *items;
-  memcpy(&items, list, sizeof items);
-  items = ln_realloc(p->mem, items, (size_t)bigger * size);
-  if (items == NULL) return false;
-  memcpy(list, &items, sizeof items);
-  p->own += (size_t)(bigger - *cap) * size;
-  *cap = bigger;
+  int before = *cap;
+  if (!ln_grow(p->mem, list, size, needed, cap)) return false;
+  p->own += (size_t)(*cap - before) * size;
   return true;
 }
 
