@@ -56,7 +56,7 @@ endif
 
 # Never -Ofast or -ffast-math: they break NaN tests and the bits of every sum.
 # No contraction either, but in most of nn/cpu/kern_*.c: a*b+c gives the same bits with and without FMA.
-WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wold-style-definition -Werror
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wpointer-arith -Wmissing-prototypes -Wold-style-definition -Werror
 STANDARD := -std=gnu11 -O3 -ffp-contract=off -fopenmp -g
 LINK     := -fopenmp -Wl,-z,relro,-z,now
 ifdef SANITIZE

@@ -95,7 +95,8 @@ static void bench(int64_t n, int64_t ci, int64_t co, int64_t size, int64_t kerne
     ln_conv_geometry *g = &w.g;
     w.sides = (ln_conv_sides){ci % cpu->lanes ? LN_PLAIN : LN_BLOCKED, co % cpu->lanes ? LN_PLAIN : LN_BLOCKED,
                               {ci * size * size, co * out * out}};
-    w.t = (ln_conv_tensors){filled(n * ci * size * size), filled(co * ci * kernel * kernel), filled(n * co * out * out), NULL};
+    w.t = (ln_conv_tensors){.src = filled(n * ci * size * size), .weights = filled(co * ci * kernel * kernel),
+                            .dst = filled(n * co * out * out)};
     printf("%4d ->%4d @%3d k%d s%d %-8s", (int)ci, (int)co, (int)size, (int)kernel, (int)stride, names[dir]);
     ln_error err;
     ln_code code = ln_conv_direct_new(cpu, g, w.dir, &w.sides, false, false, &w.direct, &err);

@@ -25,6 +25,7 @@ typedef struct ln_arg {
   ln_meta meta;      /* meta.dtype == LN_NONE: absent optional input */
   int64_t numel;
   ln_layout layout;
+  bool low;          /* for `layouts` alone: the value is rounded to bf16 (plan/precision.c), and may be stored so */
   int64_t image;     /* elements from one image (index of dim 0) to the next. Plain: dense. Blocked: more
                         than dense where the value is a slice of a concat's memory */
   uint64_t version;  /* while running: of a cell, never that of another cell or another content; 0: not a cell */
@@ -80,9 +81,10 @@ struct ln_backend {
   ln_code (*download)(void *self, void *host, const void *device, size_t bytes, ln_error *err);
 
   /* How a step wants its arguments. On entry in[i].layout is how each lies now and out[o].layout
-   * is LN_PLAIN; changes them to what the kernel takes and gives. The planner inserts
-   * `reorder` steps where they differ. NULL: everything is plain, and passes that make fused
-   * rows leave this backend's plans alone. */
+   * is LN_PLAIN; changes them to what the kernel takes and gives, and meta.dtype of a low one from
+   * LN_F32 to LN_BF16 where the kernel takes or gives it stored so; a low output that it gives is then rounded, and
+   * so are weights as a convolution reads them. The planner inserts `reorder` steps where they
+   * differ. NULL: everything is plain, and passes that make fused rows leave this backend's plans alone. */
   void (*layouts)(void *self, ln_call *call);
 
   /* Fills call->prepared and call->workspace_bytes; data pointers are NULL. Says

@@ -62,10 +62,10 @@ static void plain_row(const avg_job *j, int64_t od, int64_t oh, const float *fro
   for (int64_t o = 0; o < w->out[2]; o++) y[o] *= counts[o];
 }
 
-static void blocked_row(const avg_job *j, int64_t od, int64_t oh, const float *from, float *to, const float *counts) {
-  const int64_t row = (od * j->w.out[1] + oh) * j->w.out[2] * j->lanes;
-  if (j->backward) j->kerns->avg_pool_grad(to, from + row, &j->w, od, oh, counts, j->tiles);
-  else j->kerns->avg_pool(to + row, from, &j->w, od, oh, counts);
+static void blocked_row(const avg_job *j, int64_t od, int64_t oh, const void *from, void *to, const float *counts) {
+  const int64_t row = (od * j->w.out[1] + oh) * j->w.out[2] * j->lanes * j->from.size;
+  if (j->backward) j->kerns->avg_pool_grad(to, (const char *)from + row, &j->w, od, oh, counts, j->tiles);
+  else j->kerns->avg_pool((char *)to + row, from, &j->w, od, oh, counts);
 }
 
 static void plane_range(void *arg, int64_t begin, int64_t end) {
@@ -75,9 +75,9 @@ static void plane_range(void *arg, int64_t begin, int64_t end) {
   float *counts = j->counts + omp_get_thread_num() * w->out[2];
   for (int64_t u = begin; u < end; u++) {
     const int64_t n = u / j->planes, plane = u % j->planes;
-    const float *from = j->from.data + n * j->from.image + plane * (j->backward ? small : big);
-    float *to = j->to.data + n * j->to.image + plane * (j->backward ? big : small);
-    if (j->backward && !(j->tiles && j->kerns)) memset(to, 0, (size_t)big * sizeof *to);
+    const void *from = ln_image_at(j->from, n, plane * (j->backward ? small : big));
+    void *to = ln_image_at(j->to, n, plane * (j->backward ? big : small));
+    if (j->backward && !(j->tiles && j->kerns)) memset(to, 0, (size_t)(big * j->to.size));
     for (int64_t od = 0; od < w->out[0]; od++) {
       for (int64_t oh = 0; oh < w->out[1]; oh++) {
         const int64_t outer = count_of(j, 0, od) * count_of(j, 1, oh);
@@ -100,7 +100,7 @@ size_t ln_cpu_avg_pool_workspace(const ln_cpu *cpu, const ln_call *call) {
 
 static ln_code run(ln_cpu *cpu, ln_call *call, const ln_meta *x, const ln_meta *y, bool backward) {
   const bool blocked = call->in[0].layout == LN_BLOCKED;
-  avg_job j = {.kerns = blocked ? cpu->kerns->layer->pool : NULL, .w = ln_window_of(x, y, call->attrs),
+  avg_job j = {.kerns = blocked ? cpu->kerns->layer[ln_is_bf16(&call->in[0])]->pool : NULL, .w = ln_window_of(x, y, call->attrs),
                .include_pad = call->attrs->count_include_pad, .backward = backward,
                .from = ln_images_of(&call->in[0]), .to = ln_images_of(&call->out[0]),
                .lanes = blocked ? cpu->lanes : 1, .counts = call->workspace};

@@ -32,7 +32,7 @@ static void merge_range(void *arg, int64_t begin, int64_t end) {
 
 static ln_code run(ln_cpu *cpu, ln_call *call, sum_job *j, ln_cpu_body body) {
   j->spans = cpu->spans;
-  j->kerns = call->in[0].layout == LN_BLOCKED ? cpu->kerns->layer->norm : NULL;
+  j->kerns = call->in[0].layout == LN_BLOCKED ? cpu->kerns->layer[ln_is_bf16(&call->in[0])]->norm : NULL;
   j->planes = ln_planes_of(cpu, &call->in[0], PIECE);
   j->x = ln_images_of(&call->in[0]);
   j->sums = call->workspace;
@@ -69,8 +69,8 @@ static void relu_range(void *arg, int64_t begin, int64_t end) {
   const sum_job *j = arg;
   for (int64_t u = begin; u < end; u++) {
     const ln_piece p = ln_piece_at(&j->planes, u);
-    const float *gy = ln_piece_data(&j->planes, &p, j->x), *y = ln_piece_data(&j->planes, &p, j->y);
-    float *gx = ln_piece_data(&j->planes, &p, j->gx);
+    const void *gy = ln_piece_data(&j->planes, &p, j->x), *y = ln_piece_data(&j->planes, &p, j->y);
+    void *gx = ln_piece_data(&j->planes, &p, j->gx);
     double *sums = j->sums + u * j->planes.width;
     if (j->kerns) j->kerns->relu_grad_sum(sums, gx, gy, y, p.length);
     else relu_plain(j, sums, gx, gy, y, p.length);

@@ -7,6 +7,7 @@
 #include "conv_products.h"
 #include "conv_thin.h"
 #include "conv_tiles.h"
+#include "layouts.h"
 #include "winograd.h"
 
 typedef struct step {
@@ -30,19 +31,26 @@ static ln_layout wanted(const ln_cpu *cpu, const ln_call *call, int64_t channels
   return fits ? LN_BLOCKED : LN_PLAIN;
 }
 
+/* These methods read and write bf16 themselves. */
+static bool takes_bf16(ln_conv_method method) {
+  return method == LN_CONV_WINOGRAD || method == LN_CONV_TILES || method == LN_CONV_THIN;
+}
+
 /* Sides of whole blocks of channels are blocked, unless matrix products over plain columns do it. Weights,
  * biases and statistics are always plain. */
 void ln_cpu_conv_layouts(const ln_cpu *cpu, ln_call *call) {
   ln_conv_geometry g = ln_conv_geometry_of(call);
   ln_conv_dir dir = ln_conv_direction_of(call->op);
   ln_conv_sides sides = {.src = wanted(cpu, call, g.ci), .dst = wanted(cpu, call, g.co)};
-  if (ln_conv_is_empty(&g) || ln_conv_choose(cpu, &g, dir, &sides) == LN_CONV_PRODUCTS) sides = (ln_conv_sides){0};
+  ln_conv_method method = ln_conv_is_empty(&g) ? LN_CONV_PRODUCTS : ln_conv_choose(cpu, &g, dir, &sides);
+  if (method == LN_CONV_PRODUCTS) sides = (ln_conv_sides){0};
   for (int i = 0; i < call->nin; i++) call->in[i].layout = LN_PLAIN;
   ln_layout out = dir == LN_CONV_FORWARD ? sides.dst : dir == LN_CONV_BACKWARD_DATA ? sides.src : LN_PLAIN;
   call->in[0].layout = dir == LN_CONV_BACKWARD_DATA ? sides.dst : sides.src;
   if (dir == LN_CONV_BACKWARD_WEIGHTS) call->in[1].layout = sides.dst;
   if (ln_conv_has_sums(call->op)) call->in[2].layout = out; /* the mask */
   call->out[0].layout = out;
+  if (takes_bf16(method)) ln_cpu_store_bf16(call);
 }
 
 /* -- prepare */
@@ -53,7 +61,7 @@ static size_t channel_bytes(const step *s, size_t each) { return ln_cpu_align((s
 static void prepare_statistics(const ln_cpu *cpu, step *s, const ln_call *call) {
   if (s->dir == LN_CONV_BACKWARD_WEIGHTS) return;
   bool moments = ln_conv_has_moments(call->op), sums = ln_conv_has_sums(call->op);
-  s->finish = ln_finish_of(cpu, &s->g, s->dir, call->out[0].layout, ln_conv_image(&call->out[0]));
+  s->finish = ln_finish_of(cpu, &s->g, s->dir, &call->out[0]);
   int64_t piece = s->method == LN_CONV_TILES ? ln_tiles_piece(cpu, &s->g, s->dir)
                   : s->method == LN_CONV_THIN ? ln_thin_piece(&s->thin) : 0;
   if (piece > 0) ln_finish_cut(&s->finish, piece);

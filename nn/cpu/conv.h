@@ -25,9 +25,11 @@ typedef struct ln_conv_geometry {
 static inline int64_t ln_conv_volume(const int64_t v[LN_SPATIAL]) { return v[0] * v[1] * v[2]; }
 
 /* The call's tensors by their place in the forward convolution; one of src, weights
- * and dst is the output. bias (or NULL) belongs to dst, in BACKWARD_DATA to src. */
+ * and dst is the output. bias (or NULL) belongs to dst, in BACKWARD_DATA to src. src and dst are
+ * floats, but for blocked sides that are stored as bf16 (ln_conv_images); weights are always floats. */
 typedef struct ln_conv_tensors {
-  float *src, *weights, *dst;
+  void *src, *dst;
+  float *weights;
   const float *bias;
 } ln_conv_tensors;
 
@@ -37,19 +39,25 @@ typedef struct ln_conv_tensors {
 typedef struct ln_epilogue {
   const float *bias;     /* or NULL */
   bool relu;             /* y = y < 0 ? 0 : y, a NaN stays */
-  const float *mask;     /* or NULL: y = mask > 0 ? y : 0; lies as the output does, images mask_image apart */
+  const void *mask;      /* or NULL: y = mask > 0 ? y : 0; lies as the output does, images mask_image apart */
   int64_t mask_image;
   ln_moments *moments;   /* or NULL: per channel, count, mean and m2 of y over images and positions */
   double *sums;          /* or NULL: per channel, the sum of y after the mask */
 } ln_epilogue;
 
 /* A blocked convolution: src and dst are LN_BLOCKED (conv.h's tensors), weights plain
- * [co,ci/groups,kernel]; images lie src_image and dst_image elements apart. */
+ * [co,ci/groups,kernel]; images lie src_image and dst_image elements apart. bf16: whatever is blocked is stored as bf16,
+ * outputs, their masks and statistics are of values rounded to it, and weights are rounded as they are read. */
 typedef struct ln_conv_images {
   int64_t src_image, dst_image;
+  bool bf16;
 } ln_conv_images;
 
-/* How src and dst lie. Plain sides are dense; images holds their distances too. */
+static inline int64_t ln_conv_act_size(const ln_conv_images *i) {
+  return i->bf16 ? (int64_t)sizeof(uint16_t) : (int64_t)sizeof(float);
+}
+
+/* How src and dst lie. Plain sides are dense floats; images holds their distances too. */
 typedef struct ln_conv_sides {
   ln_layout src, dst;
   ln_conv_images images;

@@ -53,7 +53,8 @@ int64_t ln_conv_image(const ln_arg *arg) {
 
 ln_conv_sides ln_conv_sides_of(const ln_call *call) {
   places p = places_of(call);
-  return (ln_conv_sides){p.src->layout, p.dst->layout, {ln_conv_image(p.src), ln_conv_image(p.dst)}};
+  bool bf16 = p.src->meta.dtype == LN_BF16 || p.dst->meta.dtype == LN_BF16;
+  return (ln_conv_sides){p.src->layout, p.dst->layout, {ln_conv_image(p.src), ln_conv_image(p.dst), bf16}};
 }
 
 static bool has_mask(ln_op op) { return op == LN_OP_conv_masked || op == LN_OP_conv_input_grad_masked; }
@@ -67,7 +68,7 @@ bool ln_conv_has_sums(ln_op op) { return has_mask(op); }
 ln_conv_tensors ln_conv_tensors_of(const ln_call *call) {
   places p = places_of(call);
   const float *bias = ln_conv_has_bias(call) ? call->in[2].data : NULL;
-  return (ln_conv_tensors){p.src->data, p.weights->data, p.dst->data, bias};
+  return (ln_conv_tensors){.src = p.src->data, .weights = p.weights->data, .dst = p.dst->data, .bias = bias};
 }
 
 ln_epilogue ln_conv_epilogue_of(const ln_call *call, ln_moments *moments, double *sums) {

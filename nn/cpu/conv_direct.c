@@ -82,8 +82,8 @@ static void add_in_order(const ln_cpu *cpu, float *sum, const char *parts, size_
 
 static ln_conv_tensors image_of(const ln_conv_direct *d, const ln_conv_tensors *t, int64_t n) {
   ln_conv_tensors one = *t;
-  one.src += n * d->images.src_image;
-  one.dst += n * d->images.dst_image;
+  one.src = (float *)t->src + n * d->images.src_image;
+  one.dst = (float *)t->dst + n * d->images.dst_image;
   return one;
 }
 

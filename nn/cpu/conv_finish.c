@@ -1,4 +1,5 @@
 /* conv_finish.c: bias, statistics, ReLU and masks of a convolution's output (see conv_finish.h). */
+#include "conv_call.h"
 #include "conv_finish.h"
 #include "conv_kern.h"
 
@@ -6,12 +7,13 @@ enum { PIECE_FLOATS = 4096 }; /* of a unit: 16 KB, so that its passes stay in th
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-ln_finish ln_finish_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, ln_layout layout, int64_t image) {
+ln_finish ln_finish_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_arg *y) {
   bool forward = dir == LN_CONV_FORWARD;
-  ln_finish f = {.cpu = cpu, .layout = layout, .n = g->n, .image = image};
+  ln_finish f = {.cpu = cpu, .layout = y->layout, .n = g->n, .image = ln_conv_image(y),
+                 .act = (int64_t)ln_dtype_size(y->meta.dtype)};
   f.channels = forward ? g->co : g->ci;
   f.pixels = ln_conv_volume(forward ? g->out : g->in);
-  f.width = layout == LN_BLOCKED ? cpu->lanes : 1;
+  f.width = y->layout == LN_BLOCKED ? cpu->lanes : 1;
   f.blocks = f.channels / f.width;
   ln_finish_cut(&f, PIECE_FLOATS / f.width);
   return f;
@@ -30,7 +32,7 @@ size_t ln_finish_workspace(const ln_finish *f, bool moments, bool sums) {
   return (moments ? part_bytes(f, sizeof *f->moments) : 0) + (sums ? part_bytes(f, sizeof *f->sums) : 0);
 }
 
-void ln_finish_bind(ln_finish *f, const ln_epilogue *e, float *y, void *workspace) {
+void ln_finish_bind(ln_finish *f, const ln_epilogue *e, void *y, void *workspace) {
   f->e = *e;
   f->y = y;
   f->moments = workspace;
@@ -42,8 +44,9 @@ bool ln_finish_needed(const ln_epilogue *e) {
 }
 
 /* One channel of a plain output, `count` neighbours of it. */
-static void finish_plain(const ln_finish *f, float *y, const float *mask, int64_t count, int64_t channel, int64_t at) {
+static void finish_plain(const ln_finish *f, void *output, const void *mask, int64_t count, int64_t channel, int64_t at) {
   const ln_spans *spans = f->cpu->spans;
+  float *y = output;
   if (f->e.bias != NULL) spans->map->binary[LN_OP_add][LN_VS](y, y, &f->e.bias[channel], count);
   if (f->e.moments != NULL) {
     f->moments[at] = (ln_moments){0};
@@ -57,8 +60,8 @@ static void finish_plain(const ln_finish *f, float *y, const float *mask, int64_
   }
 }
 
-static void finish_blocked(const ln_finish *f, float *y, const float *mask, int64_t count, int64_t channel, int64_t at) {
-  f->cpu->kerns->conv->finish(&(ln_finish_run){
+static void finish_blocked(const ln_finish *f, void *y, const void *mask, int64_t count, int64_t channel, int64_t at) {
+  f->cpu->kerns->conv[f->act != (int64_t)sizeof(float)]->finish(&(ln_finish_run){
       .y = y, .mask = mask, .positions = count, .bias = f->e.bias != NULL ? f->e.bias + channel : NULL, .relu = f->e.relu,
       .moments = f->e.moments != NULL ? f->moments + at : NULL, .sums = f->e.sums != NULL ? f->sums + at : NULL});
 }
@@ -67,9 +70,9 @@ void ln_finish_unit(const ln_finish *f, int64_t image, int64_t piece, int64_t bl
   int64_t from = piece * f->piece, count = f->pixels - from < f->piece ? f->pixels - from : f->piece;
   int64_t channel = block * f->width, inside = channel * f->pixels + from * f->width;
   int64_t at = (image * f->pieces + piece) * f->channels + channel;
-  const float *mask = f->e.mask != NULL ? f->e.mask + image * f->e.mask_image + inside : NULL;
+  const char *mask = f->e.mask != NULL ? (const char *)f->e.mask + (image * f->e.mask_image + inside) * f->act : NULL;
   (f->layout == LN_BLOCKED ? finish_blocked : finish_plain)(
-      f, f->y + image * f->image + inside, mask, count, channel, at);
+      f, (char *)f->y + (image * f->image + inside) * f->act, mask, count, channel, at);
 }
 
 void ln_finish_images(const ln_finish *f, int64_t first, int64_t end) {

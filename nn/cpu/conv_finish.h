@@ -13,7 +13,8 @@
 typedef struct ln_finish {
   const ln_cpu *cpu;
   ln_epilogue e;              /* what is left to do; its moments and sums are filled by ln_finish_merge */
-  float *y;
+  void *y;
+  int64_t act;                /* bytes of y's elements */
   ln_layout layout;
   int64_t n, channels, pixels; /* of y */
   int64_t image;              /* elements from one image of y to the next */
@@ -23,14 +24,14 @@ typedef struct ln_finish {
   double *sums;
 } ln_finish;
 
-/* The output of dir, to be finished in the default pieces. Everything but e and y, which are known when it runs. */
-ln_finish ln_finish_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, ln_layout layout, int64_t image);
+/* The output y of dir, to be finished in the default pieces. Everything but e and y's data, which are known when it runs. */
+ln_finish ln_finish_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_arg *y);
 /* Cuts images into pieces of that many positions instead. */
 void ln_finish_cut(ln_finish *f, int64_t piece);
 /* For the statistics, where the call has any. */
 size_t ln_finish_workspace(const ln_finish *f, bool moments, bool sums);
 /* e, y and the workspace of this run. */
-void ln_finish_bind(ln_finish *f, const ln_epilogue *e, float *y, void *workspace);
+void ln_finish_bind(ln_finish *f, const ln_epilogue *e, void *y, void *workspace);
 
 bool ln_finish_needed(const ln_epilogue *e);
 void ln_finish_unit(const ln_finish *f, int64_t image, int64_t piece, int64_t block);

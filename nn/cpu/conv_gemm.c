@@ -95,11 +95,11 @@ static float *columns_of_thread(const job *j) {
 }
 
 static float *src_of(const job *j, int64_t n, int64_t group, int64_t c) {
-  return j->t.src + (n * j->g->ci + group * j->cg + c) * j->plane;
+  return (float *)j->t.src + (n * j->g->ci + group * j->cg + c) * j->plane;
 }
 
 static float *dst_of(const job *j, int64_t n, int64_t group, int64_t m) {
-  return j->t.dst + (n * j->g->co + group * j->m + m) * j->positions;
+  return (float *)j->t.dst + (n * j->g->co + group * j->m + m) * j->positions;
 }
 
 static void fill(float *to, int64_t length, float value) {

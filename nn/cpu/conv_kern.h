@@ -1,5 +1,5 @@
 /* conv_kern.h: the vector kernels of convolutions over the blocked layout (kern_conv*.c). A vector holds
- * one position's `lanes` neighbouring channels.
+ * one position's `lanes` neighbouring channels. Blocked sides (void *) are activations (kern.h), what is plain is floats.
  */
 #ifndef LN_CPU_CONV_KERN_H
 #define LN_CPU_CONV_KERN_H
@@ -10,8 +10,8 @@
 /* An epilogue over neighbouring positions of one block of channels; bias, moments and sums are
  * those of the block, and are left out where NULL. */
 typedef struct ln_finish_run {
-  float *y;
-  const float *mask;
+  void *y;
+  const void *mask;
   int64_t positions;
   const float *bias;
   bool relu;
@@ -26,8 +26,8 @@ typedef struct ln_finish_run {
  * plain. A kernel works on so many pixels at a time, and leaves out those that are left over. */
 enum { LN_PRODUCT_PIXELS = 12 }; /* most that any instruction set takes; `pixels` says how many this one does */
 typedef struct ln_product {
-  const float *in;
-  float *out;
+  const void *in;
+  void *out;
   const int64_t *in_at, *out_at, *offset, *place;
   int64_t count, blocks;
   const float *weights, *bias; /* bias or NULL */
@@ -40,9 +40,9 @@ typedef void ln_product_fn(const ln_product *p);
  * what they are and stay in registers, so callers keep rows * width to a few hundred. */
 enum { LN_OUTER_SCALARS = 8 };
 typedef struct ln_outer {
-  const float *scalar, *vector[2];
+  const void *scalar, *vector[2]; /* scalars: plain or blocked, by the choice of the kernel */
   const int64_t *at;
-  int64_t rows, width, scalar_row, scalar_step, vector_row; /* floats from a row to the next */
+  int64_t rows, width, scalar_row, scalar_step, vector_row; /* elements from a row to the next */
   float *sum; /* [scalars][vectors][lanes] */
 } ln_outer;
 typedef void ln_outer_fn(const ln_outer *o);
@@ -52,7 +52,8 @@ typedef void ln_outer_fn(const ln_outer *o);
  *               in[offset[t] + b block_step + r lanes + l] weights[weight[t] + b weight_step + c lanes + l] */
 enum { LN_REDUCE_PIXELS = 8 };
 typedef struct ln_reduce {
-  const float *in, *weights;
+  const void *in;
+  const float *weights;
   const int64_t *offset, *weight;
   int64_t taps, blocks, block_step, weight_step;
   float *out[2], start[2];
@@ -64,15 +65,15 @@ typedef struct ln_conv_kerns {
   void (*finish)(const ln_finish_run *r);
   int pixels;
   ln_product_fn *const (*product)[2][LN_PRODUCT_PIXELS + 1]; /* [inner is 1][vectors - 1][pixels] */
-  ln_outer_fn *const (*outer)[LN_OUTER_SCALARS + 1];        /* [vectors - 1][scalars] */
+  ln_outer_fn *const (*outer)[2][LN_OUTER_SCALARS + 1];     /* [scalars are plain][vectors - 1][scalars] */
   ln_reduce_fn *const (*reduce)[LN_REDUCE_PIXELS + 1];      /* [channels - 1][pixels: 8 of one channel, 4, 2, 1] */
 } ln_conv_kerns;
 
 #ifdef LN_ISA
-extern const ln_conv_kerns KERN(conv);
-extern ln_product_fn *const KERN(products)[2][2][LN_PRODUCT_PIXELS + 1];
-extern ln_outer_fn *const KERN(outers)[2][LN_OUTER_SCALARS + 1];
-extern ln_reduce_fn *const KERN(reduces)[2][LN_REDUCE_PIXELS + 1];
+extern const ln_conv_kerns KERN_ACT(conv);
+extern ln_product_fn *const KERN_ACT(products)[2][2][LN_PRODUCT_PIXELS + 1];
+extern ln_outer_fn *const KERN_ACT(outers)[2][2][LN_OUTER_SCALARS + 1];
+extern ln_reduce_fn *const KERN_ACT(reduces)[2][LN_REDUCE_PIXELS + 1];
 #define LN_PIXELS (LN_LANES == 16 ? 12 : 6) /* times two vectors of sums, and what they need, fill the registers */
 #endif
 

@@ -1,5 +1,6 @@
 /* conv_product.c: pieces of pixels through panels of weights (see conv_product.h). */
 #include "conv_product.h"
+#include "span.h"
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -44,15 +45,27 @@ static void run_panel(const ln_panels *p, int64_t v, int64_t b, ln_product run) 
   product[rest](&run);
 }
 
-/* Part of k for all pixels and vectors, then the next part: the inputs' part stays in the second-level cache. */
-void ln_panels_run(const ln_panels *p, int64_t first, int64_t last, const float *in, const int64_t *in_at, float *out,
+/* Part of k for all pixels and vectors, then the next part: the inputs' part stays in the second-level cache. Sums
+ * that are stored as bf16 are stored once. */
+void ln_panels_run(const ln_panels *p, int64_t first, int64_t last, const void *in, const int64_t *in_at, void *out,
                    const int64_t *out_at, int64_t count) {
-  int64_t part = LN_PANEL_DEPTH / (p->plain ? 1 : p->lanes);
+  int64_t part = p->bf16 && p->blocks > 0 ? p->blocks : LN_PANEL_DEPTH / (p->plain ? 1 : p->lanes);
   ln_product run = {.in = in, .out = out, .in_at = in_at, .out_at = out_at, .count = count};
   for (int64_t b = 0; b < p->blocks; b += part) {
     run.blocks = least(part, p->blocks - b);
     for (int64_t v = first; v < last; v += 2) run_panel(p, v, b, run);
   }
+}
+
+void ln_conv_round_weights(const ln_cpu *cpu, float *weights, int64_t n) {
+  enum { BLOCK = 4096 };
+#pragma omp parallel for schedule(static) num_threads(cpu->threads) if (n > LN_CPU_SERIAL)
+  for (int64_t i = 0; i < n; i += BLOCK)
+    cpu->spans->map->unary[LN_OP_round_bf16](weights + i, weights + i, least(BLOCK, n - i), 0, 0);
+}
+
+void ln_panels_round(const ln_cpu *cpu, const ln_panels *p) {
+  if (p->bf16) ln_conv_round_weights(cpu, p->weights, ln_panels_depth(p) * p->vectors * p->lanes);
 }
 
 bool ln_chunk_next(ln_chunk *c, const int64_t size[LN_SPATIAL], int64_t first, int64_t last, int64_t most) {

@@ -17,6 +17,7 @@ typedef struct ln_panels {
   const ln_conv_kerns *kerns;
   int lanes;
   bool plain;              /* inputs are plain: a block of k is one element, else `lanes` of them */
+  bool bf16;               /* what is blocked is stored as bf16 */
   int64_t blocks, vectors; /* blocks of k */
   int64_t *offset, *place; /* of each block in the input, of each vector in the output */
   float *weights, *bias;   /* bias: [vectors][lanes], or NULL */
@@ -34,8 +35,13 @@ static inline float *ln_panels_at(const ln_panels *p, int64_t v, int64_t *step) 
 }
 
 /* Vectors [first, last), first even, of `count` pixels, whose elements start at in + in_at[i] and out + out_at[i]. */
-void ln_panels_run(const ln_panels *p, int64_t first, int64_t last, const float *in, const int64_t *in_at, float *out,
+void ln_panels_run(const ln_panels *p, int64_t first, int64_t last, const void *in, const int64_t *in_at, void *out,
                    const int64_t *out_at, int64_t count);
+/* Rounds the weights, once they are filled in, where activations are. */
+void ln_panels_round(const ln_cpu *cpu, const ln_panels *p);
+
+/* Weights as they are packed, n floats. */
+void ln_conv_round_weights(const ln_cpu *cpu, float *weights, int64_t n);
 
 /* A chunk of a blocked tensor's positions: rows of one plane of one image. Zeroed: the first comes next. */
 typedef struct ln_chunk {

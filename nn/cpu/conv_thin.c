@@ -6,7 +6,7 @@
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 ln_thin ln_thin_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
-  ln_thin v = {.dir = dir, .thin_src = sides->src == LN_PLAIN, .n = g->n, .lanes = cpu->lanes,
+  ln_thin v = {.dir = dir, .thin_src = sides->src == LN_PLAIN, .bf16 = sides->images.bf16, .n = g->n, .lanes = cpu->lanes,
                .kk = ln_conv_volume(g->kernel)};
   v.channels = v.thin_src ? g->ci : g->co;
   v.blocks = (v.thin_src ? g->co : g->ci) / cpu->lanes;
@@ -30,7 +30,7 @@ ln_thin ln_thin_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir
 static bool is_reduce(const ln_thin *v) { return v->dir == (v->thin_src ? LN_CONV_BACKWARD_DATA : LN_CONV_FORWARD); }
 
 bool ln_thin_can(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
-  if (sides->src == sides->dst || g->groups != 1 || cpu->kerns->conv == NULL) return false;
+  if (sides->src == sides->dst || g->groups != 1 || cpu->kerns->conv[0] == NULL) return false;
   ln_thin v = ln_thin_of(cpu, g, dir, sides);
   if (v.channels > LN_THIN_CHANNELS || v.kk > LN_THIN_TAPS) return false;
   for (int i = 0; i < LN_SPATIAL; i++) {
@@ -85,11 +85,11 @@ static void copy(const ln_cpu *cpu, const ln_thin *v, const float *thin, float *
 /* -- spread */
 
 static ln_panels panels_of(const ln_cpu *cpu, const ln_thin *v) {
-  return (ln_panels){.kerns = cpu->kerns->conv, .lanes = (int)v->lanes, .plain = true, .blocks = v->channels * v->kk,
-                     .vectors = v->blocks};
+  return (ln_panels){.kerns = cpu->kerns->conv[v->bf16], .lanes = (int)v->lanes, .plain = true, .bf16 = v->bf16,
+                     .blocks = v->channels * v->kk, .vectors = v->blocks};
 }
 
-static void pack(const ln_thin *v, const ln_panels *p, const ln_conv_tensors *t) {
+static void pack(const ln_cpu *cpu, const ln_thin *v, const ln_panels *p, const ln_conv_tensors *t) {
   for (int64_t k = 0; k < p->blocks; k++) p->offset[k] = ln_thin_offset(v, k / v->kk, k % v->kk);
   for (int64_t b = 0; b < v->blocks; b++) {
     int64_t step, from;
@@ -101,6 +101,7 @@ static void pack(const ln_thin *v, const ln_panels *p, const ln_conv_tensors *t)
       for (int64_t lane = 0; lane < v->lanes; lane++) to[k * step + lane] = w[lane * from];
     }
   }
+  ln_panels_round(cpu, p);
 }
 
 static int64_t piece_of(const ln_thin *v) {
@@ -109,7 +110,7 @@ static int64_t piece_of(const ln_thin *v) {
   return piece < 48 ? 48 : least(piece, LN_PIECE_PIXELS);
 }
 
-static void spread_piece(const ln_thin *v, const ln_panels *p, const float *thin, float *thick, int64_t first, int64_t count) {
+static void spread_piece(const ln_thin *v, const ln_panels *p, const float *thin, void *thick, int64_t first, int64_t count) {
   int64_t in_at[LN_PIECE_PIXELS], out_at[LN_PIECE_PIXELS];
   const int64_t *size = v->thick, *s = v->stride, *padded = v->padded;
   int64_t w = first % size[2], h = first / size[2] % size[1], d = first / size[2] / size[1];
@@ -126,13 +127,13 @@ static void spread(const ln_cpu *cpu, const ln_thin *v, const ln_conv_tensors *t
                    const ln_finish *f, void *workspace) {
   ln_panels p = panels_of(cpu, v);
   ln_panels_bind(&p, t->bias != NULL, workspace);
-  pack(v, &p, t);
-  float *thick = v->thin_src ? t->dst : t->src;
-  int64_t piece = piece_of(v), pixels = ln_conv_volume(v->thick), pieces = (pixels + piece - 1) / piece;
+  pack(cpu, v, &p, t);
+  char *thick = v->thin_src ? t->dst : t->src;
+  int64_t act = v->bf16 ? 2 : 4, piece = piece_of(v), pixels = ln_conv_volume(v->thick), pieces = (pixels + piece - 1) / piece;
 #pragma omp parallel for schedule(static) num_threads(cpu->threads)
   for (int64_t i = 0; i < v->n * pieces; i++) {
     int64_t n = i / pieces, first = i % pieces * piece;
-    spread_piece(v, &p, thin + n * thin_image, thick + n * v->thick_image, first, least(piece, pixels - first));
+    spread_piece(v, &p, thin + n * thin_image, thick + n * v->thick_image * act, first, least(piece, pixels - first));
     for (int64_t b = 0; f != NULL && b < v->blocks; b++) ln_finish_unit(f, n, i % pieces, b);
   }
 }

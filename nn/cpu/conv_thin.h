@@ -16,6 +16,7 @@ enum { LN_THIN_CHANNELS = 8, LN_THIN_TAPS = 512 }; /* most channels of the thin 
 typedef struct ln_thin {
   ln_conv_dir dir;
   bool thin_src;            /* else dst is thin */
+  bool bf16;                /* the thick side is stored as bf16 */
   int64_t n, channels;      /* of the thin side */
   int64_t lanes, blocks;    /* of the thick side */
   int64_t kk;               /* kernel elements */

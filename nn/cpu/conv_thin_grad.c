@@ -14,7 +14,8 @@ enum {
 typedef struct job {
   const ln_thin *v;
   const ln_conv_kerns *kerns;
-  const float *thin, *thick;
+  const float *thin;
+  const char *thick;
   int64_t thin_image;
   int64_t rows, parts, depth;  /* rows of all images; depth: scalars of a position */
   int64_t sums_size;           /* floats of one part, [panel][scalar][vectors][lanes] */
@@ -40,20 +41,20 @@ size_t ln_thin_grad_workspace(const ln_thin *v) {
 
 static void add_chunk(const job *j, const ln_chunk *c, const int64_t *offset, float *sums) {
   const ln_thin *v = j->v;
-  const int64_t L = v->lanes, *size = v->thick, *padded = v->padded, *s = v->stride, plane = ln_conv_volume(size) * L;
-  const float *thick = j->thick + c->n * v->thick_image + ((c->d * size[1] + c->h) * size[2] + c->w) * L;
+  const int64_t L = v->lanes, act = v->bf16 ? 2 : 4, *size = v->thick, *padded = v->padded, *s = v->stride, plane = ln_conv_volume(size) * L;
+  const char *thick = j->thick + (c->n * v->thick_image + ((c->d * size[1] + c->h) * size[2] + c->w) * L) * act;
   ln_outer o = {.rows = c->rows, .width = c->width, .scalar_row = s[1] * padded[2], .scalar_step = s[2],
                 .vector_row = size[2] * L};
   o.scalar = j->thin + c->n * j->thin_image + (c->d * s[0] * padded[1] + c->h * s[1]) * padded[2] + c->w * s[2];
   for (int64_t b = 0; b < v->blocks; b += 2) {
     int64_t vectors = least(2, v->blocks - b), limit = vectors == 2 && L == 8 ? 6 : 8, calls = (j->depth + limit - 1) / limit;
-    o.vector[0] = thick + b * plane;
-    o.vector[1] = o.vector[0] + (vectors - 1) * plane;
+    o.vector[0] = thick + b * plane * act;
+    o.vector[1] = thick + (b + vectors - 1) * plane * act;
     for (int64_t i = 0; i < calls; i++) { /* of nearly equal size */
       int64_t k = i * j->depth / calls, scalars = (i + 1) * j->depth / calls - k;
       o.at = offset + k;
       o.sum = sums + (b * j->depth + k * vectors) * L;
-      j->kerns->outer[vectors - 1][scalars](&o);
+      j->kerns->outer[1][vectors - 1][scalars](&o);
     }
   }
 }
@@ -85,7 +86,7 @@ void ln_thin_grad_run(const ln_cpu *cpu, const ln_thin *v, const ln_conv_tensors
                       void *workspace) {
   job j = job_of(v);
   int64_t *offset = workspace;
-  j.kerns = cpu->kerns->conv;
+  j.kerns = cpu->kerns->conv[v->bf16];
   j.thin = thin;
   j.thin_image = thin_image;
   j.thick = v->thin_src ? t->dst : t->src;

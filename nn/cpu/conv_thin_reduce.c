@@ -14,7 +14,8 @@ static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 typedef struct job {
   const ln_thin *v;
   const ln_conv_kerns *kerns;
-  const float *thick, *bias;
+  const char *thick;
+  const float *bias;
   float *thin, *weights;            /* weights: [pair of outputs][block][tap][1 or 2][lanes] */
   int64_t outputs, taps;            /* taps: of one output */
   int64_t kernel[LN_SPATIAL], padding[LN_SPATIAL];
@@ -27,7 +28,7 @@ size_t ln_thin_reduce_workspace(const ln_thin *v) {
 }
 
 static job job_of(const ln_cpu *cpu, const ln_thin *v, const ln_conv_tensors *t, void *workspace) {
-  job j = {.v = v, .kerns = cpu->kerns->conv, .bias = t->bias, .weights = workspace};
+  job j = {.v = v, .kerns = cpu->kerns->conv[v->bf16], .bias = t->bias, .weights = workspace};
   bool flat = v->kk == 1 && !v->copied;
   j.thick = v->thin_src ? t->dst : t->src;
   j.thin = v->thin_src ? t->src : t->dst;
@@ -49,7 +50,7 @@ static float *pair_at(const job *j, int64_t o, int *outputs) {
   return j->weights + o * j->v->blocks * j->taps * j->v->lanes;
 }
 
-static void pack(const job *j, const ln_conv_tensors *t) {
+static void pack(const ln_cpu *cpu, const job *j, const ln_conv_tensors *t) {
   const ln_thin *v = j->v;
   for (int64_t o = 0; o < j->outputs; o++) {
     int outputs;
@@ -60,6 +61,7 @@ static void pack(const job *j, const ln_conv_tensors *t) {
       for (int64_t lane = 0; lane < v->lanes; lane++) pair[(i * outputs + (o & 1)) * v->lanes + lane] = w[lane * step];
     }
   }
+  if (v->bf16) ln_conv_round_weights(cpu, j->weights, j->outputs * v->blocks * j->taps * v->lanes);
 }
 
 /* Where the output of channel and kernel element o has its first position, from the image's first element. */
@@ -79,7 +81,7 @@ static void inside(const job *j, int i, int64_t q, int64_t *first, int64_t *end)
 /* A row's positions [w, end) of all outputs by the same taps. */
 static void reduce_taps(const job *j, int64_t n, int64_t d, int64_t h, int64_t w, int64_t end, const ln_reduce *taps) {
   const ln_thin *v = j->v;
-  const int64_t *s = v->stride, *size = j->thin_size, L = v->lanes;
+  const int64_t *s = v->stride, *size = j->thin_size, L = v->lanes, act = v->bf16 ? 2 : 4;
   int outputs;
   for (int64_t o = 0; o < j->outputs; o += outputs) {
     int64_t weight[LN_THIN_TAPS];
@@ -95,7 +97,7 @@ static void reduce_taps(const job *j, int64_t n, int64_t d, int64_t h, int64_t w
     }
     for (int64_t x = w, pixels; x < end; x += pixels) {
       pixels = outputs == 1 && end - x >= 8 ? 8 : end - x >= 4 ? 4 : end - x >= 2 ? 2 : 1;
-      r.in = j->thick + n * v->thick_image + x * L;
+      r.in = j->thick + (n * v->thick_image + x * L) * act;
       for (int i = 0; i < outputs; i++) r.out[i] = out[i] + x * s[2];
       j->kerns->reduce[outputs - 1][pixels](&r);
     }
@@ -138,7 +140,7 @@ static void reduce_row(const job *j, int64_t n, int64_t d, int64_t h, int64_t w,
 
 void ln_thin_reduce_run(const ln_cpu *cpu, const ln_thin *v, const ln_conv_tensors *t, void *workspace) {
   job j = job_of(cpu, v, t, workspace);
-  pack(&j, t);
+  pack(cpu, &j, t);
   int64_t segments = (j.size[2] + SEGMENT - 1) / SEGMENT, rows = j.size[0] * j.size[1];
 #pragma omp parallel for schedule(static) num_threads(cpu->threads)
   for (int64_t i = 0; i < v->n * rows * segments; i++) {

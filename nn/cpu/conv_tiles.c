@@ -24,14 +24,14 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 bool ln_tiles_can(const ln_cpu *cpu, const ln_conv_geometry *g, const ln_conv_sides *sides) {
-  return sides->src == LN_BLOCKED && sides->dst == LN_BLOCKED && g->groups == 1 && cpu->kerns->conv != NULL &&
+  return sides->src == LN_BLOCKED && sides->dst == LN_BLOCKED && g->groups == 1 && cpu->kerns->conv[0] != NULL &&
          ln_conv_tiles(g);
 }
 
 /* A piece's inputs, or what of them is worked on at a time, fill half of a second-level cache of 512 KB. */
 static int64_t piece_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir) {
   enum { INPUT_FLOATS = 65536 };
-  int64_t depth = dir == LN_CONV_FORWARD ? g->ci * ln_conv_volume(g->kernel) : g->co, r = cpu->kerns->conv->pixels;
+  int64_t depth = dir == LN_CONV_FORWARD ? g->ci * ln_conv_volume(g->kernel) : g->co, r = cpu->kerns->conv[0]->pixels;
   int64_t pixels = ln_conv_volume(g->out), limit = least(INPUT_FLOATS / least(depth, LN_PANEL_DEPTH), LN_PIECE_PIXELS);
   int64_t pieces = up(pixels, limit / r * r); /* of nearly equal size */
   return up(up(pixels, pieces), r) * r;
@@ -47,7 +47,7 @@ static job job_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir)
   j.piece = piece_of(cpu, g, dir);
   j.pieces = up(j.out_plane, j.piece);
   bool forward = dir == LN_CONV_FORWARD;
-  j.panels = (ln_panels){.kerns = cpu->kerns->conv, .lanes = cpu->lanes, .blocks = forward ? j.ci * j.kk : j.co,
+  j.panels = (ln_panels){.kerns = cpu->kerns->conv[0], .lanes = cpu->lanes, .blocks = forward ? j.ci * j.kk : j.co,
                          .vectors = forward ? j.co : j.ci * j.kk};
   return j;
 }
@@ -107,6 +107,7 @@ static void pack(const ln_cpu *cpu, const job *j) {
   }
 #pragma omp parallel for schedule(static) num_threads(cpu->threads)
   for (int64_t i = 0; i < j->co; i++) (forward ? pack_forward : pack_data)(j, i);
+  ln_panels_round(cpu, p);
 }
 
 /* -- pieces */
@@ -127,7 +128,8 @@ static void set_places(const job *j, int64_t first, int64_t count, int64_t *src_
 static void run_piece(const job *j, int64_t n, int64_t piece, int64_t begin, int64_t end) {
   int64_t src_at[LN_PIECE_PIXELS], dst_at[LN_PIECE_PIXELS];
   int64_t first = piece * j->piece, count = least(j->out_plane - first, j->piece);
-  float *src = j->t->src + n * j->images.src_image, *dst = j->t->dst + n * j->images.dst_image;
+  int64_t act = ln_conv_act_size(&j->images);
+  void *src = (char *)j->t->src + n * j->images.src_image * act, *dst = (char *)j->t->dst + n * j->images.dst_image * act;
   set_places(j, first, count, src_at, dst_at);
   if (j->dir == LN_CONV_FORWARD)
     ln_panels_run(&j->panels, begin, end, src, src_at, dst, dst_at, count);
@@ -145,6 +147,8 @@ void ln_tiles_run(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir,
   j.t = t;
   j.f = f;
   j.images = sides->images;
+  j.panels.bf16 = j.images.bf16;
+  j.panels.kerns = cpu->kerns->conv[j.images.bf16];
   ln_panels_bind(&j.panels, t->bias != NULL, workspace);
   pack(cpu, &j);
   int64_t pieces = g->n * j.pieces, panels = up(j.panels.vectors, 2);

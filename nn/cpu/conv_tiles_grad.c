@@ -31,7 +31,7 @@ static job job_of(const ln_cpu *cpu, const ln_conv_geometry *g) {
     j.out[i] = !flat ? g->out[i] : i == 2 ? ln_conv_volume(g->out) : 1;
     j.k[i] = g->kernel[i];
   }
-  j.sums = (ln_panels){.kerns = cpu->kerns->conv, .lanes = cpu->lanes, .blocks = j.ci * j.kk, .vectors = j.co};
+  j.sums = (ln_panels){.kerns = cpu->kerns->conv[0], .lanes = cpu->lanes, .blocks = j.ci * j.kk, .vectors = j.co};
   return j;
 }
 
@@ -54,19 +54,20 @@ static int64_t src_offset(const job *j, int64_t block) {
 /* The gradients of one panel, over one chunk. */
 static void add_panel(const job *j, const ln_chunk *c, const part *p, int64_t panel) {
   const int64_t L = j->lanes, *k = j->k, *in = j->in, *out = j->out, v = 2 * panel, plane = ln_conv_volume(out) * L;
-  const float *dst = j->t->dst + c->n * j->images.dst_image + v * plane + ((c->d * out[1] + c->h) * out[2] + c->w) * L;
+  const int64_t act = ln_conv_act_size(&j->images);
+  const char *dst = (const char *)j->t->dst + (c->n * j->images.dst_image + v * plane + ((c->d * out[1] + c->h) * out[2] + c->w) * L) * act;
   int64_t step, at[LN_OUTER_SCALARS];
   float *sum = ln_panels_at(&j->sums, v, &step);
   int vectors = (int)(step / L);
-  ln_outer o = {.vector = {dst, dst + (vectors - 1) * plane}, .at = at, .rows = c->rows, .width = c->width,
+  ln_outer o = {.vector = {dst, dst + (vectors - 1) * plane * act}, .at = at, .rows = c->rows, .width = c->width,
                 .scalar_row = k[1] * in[2] * L, .scalar_step = k[2] * L, .vector_row = out[2] * L};
-  o.scalar = j->t->src + c->n * j->images.src_image + ((c->d * k[0] * in[1] + c->h * k[1]) * in[2] + c->w * k[2]) * L;
+  o.scalar = (const char *)j->t->src + (c->n * j->images.src_image + ((c->d * k[0] * in[1] + c->h * k[1]) * in[2] + c->w * k[2]) * L) * act;
   int64_t most = vectors == 2 && L == 8 ? 6 : 8; /* as many as AVX2's registers hold */
   for (int64_t i = p->begin * L; i < p->end * L;) {
     int64_t scalars = least(most, p->end * L - i);
     for (int64_t s = 0; s < scalars; s++) at[s] = j->sums.offset[(i + s) / L] + (i + s) % L;
     o.sum = sum + i * step;
-    j->sums.kerns->outer[vectors - 1][scalars](&o);
+    j->sums.kerns->outer[0][vectors - 1][scalars](&o);
     i += scalars;
   }
 }
@@ -103,6 +104,7 @@ void ln_tiles_grad_run(const ln_cpu *cpu, const ln_conv_geometry *g, const ln_co
   job j = job_of(cpu, g);
   j.t = t;
   j.images = sides->images;
+  j.sums.kerns = cpu->kerns->conv[j.images.bf16];
   ln_panels_bind(&j.sums, false, workspace);
   for (int64_t b = 0; b < j.sums.blocks; b++) j.sums.offset[b] = src_offset(&j, b);
   int64_t panels = (j.co + 1) / 2, cuts = (j.sums.blocks + K_BLOCKS - 1) / K_BLOCKS;

@@ -69,13 +69,14 @@ static ln_code refuse_layout(const ln_call *call, const ln_arg *arg) {
                  ln_op_get(call->op)->name, (int)arg->layout, text);
 }
 
-/* The first tensor decides on the dtype; the shape rules have made sure that the others fit it. */
+/* The first tensor decides on the dtype; the shape rules have made sure that the others fit it. What is stored as bf16 is
+ * blocked, and ln_cpu_layouts_fit knows who takes it. */
 static ln_code check_call(const ln_cpu *cpu, ln_call *call) {
   const accepts taken = accept_table[call->op];
   for (int i = 0; i < call->nin + call->nout; i++) {
     const ln_arg *arg = i < call->nin ? &call->in[i] : &call->out[i - call->nin];
     const ln_dtype dtype = arg->meta.dtype;
-    if (dtype == LN_NONE) continue;
+    if (dtype == LN_NONE || (dtype == LN_BF16 && arg->layout == LN_BLOCKED)) continue;
     if (taken != ANY && (dtype == LN_F64 || dtype == LN_BF16)) return refuse(call, arg);
     if (taken == FLOAT && i == 0 && dtype != LN_F32) return refuse(call, arg);
   }
@@ -168,6 +169,8 @@ static size_t workspace_of(const ln_cpu *cpu, const ln_call *call) {
     case LN_OP_relu_grad_sum: return ln_cpu_channel_sum_workspace(cpu, call);
     case LN_OP_interpolate: case LN_OP_interpolate_grad:
       return ln_cpu_interpolate_workspace(cpu, call);
+    case LN_OP_max_pool_grad: case LN_OP_max_pool_grad_add:
+      return ln_cpu_max_pool_grad_workspace(cpu, call);
     case LN_OP_avg_pool: case LN_OP_avg_pool_grad:
       return ln_cpu_avg_pool_workspace(cpu, call);
     default: return 0;

@@ -82,30 +82,45 @@ static const integer_fn integer_table[LN_OP_COUNT][INTEGER_TYPES] = {
     [LN_OP_lt] = TYPES(lt), [LN_OP_le] = TYPES(le), [LN_OP_gt] = TYPES(gt),
     [LN_OP_ge] = TYPES(ge), [LN_OP_logical_and] = TYPES(and), [LN_OP_logical_or] = TYPES(or)};
 
-/* -- blocked: operands of the output's shape, or single elements */
+/* -- blocked: operands of the output's shape, or single elements, which are floats */
 
 typedef struct blocked_job {
+  const ln_map_spans *spans;
   ln_runs runs;
   ln_images y, in[2];
   bool single[2];
   ln_binary_fn span;
 } blocked_job;
 
+static const void *operand(const blocked_job *j, int i, int64_t run, int64_t from) {
+  return j->single[i] ? j->in[i].data : ln_image_at(j->in[i], run, from);
+}
+
+/* The output and what has its shape are stored as bf16. */
+static void blocked_parts(const blocked_job *j, int64_t run, int64_t from, int64_t n) {
+  float part[2][LN_PART];
+  for (int64_t i = from; i < from + n; i += LN_PART) {
+    const int64_t count = from + n - i < LN_PART ? from + n - i : LN_PART;
+    const float *x[2];
+    for (int k = 0; k < 2; k++) x[k] = ln_widened(j->spans, j->in[k].size, operand(j, k, run, i), count, part[k]);
+    j->span(part[0], x[0], x[1], count);
+    j->spans->to_bf16(ln_image_at(j->y, run, i), part[0], count);
+  }
+}
+
 static void blocked_range(void *arg, int64_t begin, int64_t end) {
   const blocked_job *j = arg;
   int64_t run, from;
   const int64_t n = ln_run_block(&j->runs, begin, end, &run, &from);
-  const float *at[2];
-  for (int i = 0; i < 2; i++) at[i] = j->in[i].data + (j->single[i] ? 0 : run * j->in[i].image + from);
-  j->span(j->y.data + run * j->y.image + from, at[0], at[1], n);
+  if (j->y.size != (int64_t)sizeof(float)) blocked_parts(j, run, from, n);
+  else j->span(ln_image_at(j->y, run, from), operand(j, 0, run, from), operand(j, 1, run, from), n);
 }
 
 static ln_code blocked_binary(ln_cpu *cpu, ln_call *call) {
-  blocked_job j = {.runs = ln_runs_of(call), .y = ln_images_of(&call->out[0])};
+  blocked_job j = {.spans = cpu->spans->map, .runs = ln_runs_of(call), .y = ln_images_of(&call->out[0])};
   for (int i = 0; i < 2; i++) {
     j.single[i] = call->in[i].numel == 1;
-    if (j.single[i]) j.in[i].data = call->in[i].data;
-    else j.in[i] = ln_images_of(&call->in[i]);
+    j.in[i] = ln_images_of(&call->in[i]);
   }
   j.span = cpu->spans->map->binary[call->op][j.single[1] ? LN_VS : j.single[0] ? LN_SV : LN_VV];
   ln_cpu_for(cpu, j.runs.n * j.runs.padded, LN_BLOCK, 1, blocked_range, &j);

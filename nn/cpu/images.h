@@ -6,6 +6,7 @@
 
 #include "cpu.h"
 #include "iter.h" /* LN_BLOCK */
+#include "span.h"
 
 /* Elements of one image, and from one image to the next; plain arguments need not have `image` filled in. */
 static inline int64_t ln_image_numel(const ln_arg *a) { return a->meta.dim[0] == 0 ? 0 : a->numel / a->meta.dim[0]; }
@@ -14,11 +15,31 @@ static inline int64_t ln_image_of(const ln_arg *a) {
 }
 
 typedef struct ln_images {
-  float *data;
-  int64_t image;
+  char *data;
+  int64_t image, size; /* elements from image to image; bytes of an element */
 } ln_images;
 
-static inline ln_images ln_images_of(const ln_arg *a) { return (ln_images){a->data, ln_image_of(a)}; }
+static inline ln_images ln_images_of(const ln_arg *a) {
+  return (ln_images){a->data, ln_image_of(a), (int64_t)ln_dtype_size(a->meta.dtype)};
+}
+
+/* Element `at` of image n, and of an absent tensor NULL. */
+static inline void *ln_image_at(ln_images t, int64_t n, int64_t at) {
+  return t.data == NULL ? NULL : t.data + (n * t.image + at) * t.size;
+}
+
+/* Is the call's main value stored as bf16 (kern.h)? Its other images then are too. */
+static inline int ln_is_bf16(const ln_arg *a) { return a->meta.dtype == LN_BF16; }
+
+/* Loops over floats go over what is stored as bf16 in parts, which are widened into buffers that stay in the
+ * first-level cache. */
+enum { LN_PART = 1024 };
+
+static inline const float *ln_widened(const ln_map_spans *spans, int64_t size, const void *at, int64_t n, float *buffer) {
+  if (at == NULL || size == (int64_t)sizeof(float)) return at;
+  spans->from_bf16(buffer, at, n);
+  return buffer;
+}
 
 /* Runs of elements that lie together in every argument of an elementwise op: all of them, or
  * those of an image. `padded` makes the blocks of ln_cpu_for end where runs do. */

@@ -29,11 +29,12 @@ typedef struct axis {
 typedef struct resample_job {
   const ln_spans *spans;
   const ln_move_kerns *kerns; /* blocked; NULL: plain */
+  bool low;                   /* stored as bf16 */
   axis axis[3];
   bool nearest, same_width;   /* same_width: the row dim maps onto itself */
   int64_t planes, lanes;      /* planes of an image; floats of a position */
   ln_images from, to;
-  float *row;                 /* one input or output row a thread */
+  float *row;                 /* two input or output rows a thread: one blended, one widened */
   int64_t row_length;
 } resample_job;
 
@@ -120,7 +121,7 @@ static int64_t row_length(const ln_cpu *cpu, const ln_call *call) {
 }
 
 size_t ln_cpu_interpolate_workspace(const ln_cpu *cpu, const ln_call *call) {
-  size_t bytes = (size_t)(row_length(cpu, call) * cpu->threads) * sizeof(float);
+  size_t bytes = (size_t)(2 * row_length(cpu, call) * cpu->threads) * sizeof(float);
   for (int d = 2; d < 5; d++) /* symmetric enough: room for either direction */
     bytes += axis_bytes(dim_of(&call->in[0].meta, d) + dim_of(&call->out[0].meta, d),
                         dim_of(&call->in[0].meta, d) + dim_of(&call->out[0].meta, d));
@@ -129,7 +130,8 @@ size_t ln_cpu_interpolate_workspace(const ln_cpu *cpu, const ln_call *call) {
 
 static resample_job job_of(const ln_cpu *cpu, const ln_call *call, const ln_meta *x, const ln_meta *y) {
   const bool blocked = call->in[0].layout == LN_BLOCKED;
-  resample_job j = {.spans = cpu->spans, .kerns = blocked ? cpu->kerns->layer->move : NULL,
+  resample_job j = {.spans = cpu->spans, .low = ln_is_bf16(&call->in[0]),
+                    .kerns = blocked ? cpu->kerns->layer[ln_is_bf16(&call->in[0])]->move : NULL,
                     .nearest = call->attrs->mode == LN_MODE_NEAREST, .lanes = blocked ? cpu->lanes : 1,
                     .from = ln_images_of(&call->in[0]), .to = ln_images_of(&call->out[0]),
                     .row_length = row_length(cpu, call)};
@@ -147,16 +149,23 @@ static resample_job job_of(const ln_cpu *cpu, const ln_call *call, const ln_meta
 }
 
 /* Row (d, h) of a plane in a tensor whose planes are `depth` times `rows` rows of `width` positions. */
-static float *row_of(const resample_job *j, ln_images t, int64_t plane, int64_t depth, int64_t rows, int64_t width,
-                     int64_t d, int64_t h) {
+static void *row_of(const resample_job *j, ln_images t, int64_t plane, int64_t depth, int64_t rows, int64_t width,
+                    int64_t d, int64_t h) {
   const int64_t in_image = (plane % j->planes * depth + d) * rows + h;
-  return t.data + plane / j->planes * t.image + in_image * width * j->lanes;
+  return ln_image_at(t, plane / j->planes, in_image * width * j->lanes);
+}
+
+/* A row as floats: where it lies, or in `buffer`. */
+static const float *widened(const resample_job *j, const void *row, int64_t floats, float *buffer) {
+  if (!j->low) return row;
+  j->spans->map->from_bf16(buffer, row, floats);
+  return buffer;
 }
 
 /* -- forward: one unit is an output row */
 
 /* The blend of the input rows that output row (d, h) reads; a row of the input itself when
- * there is but one, else it is formed in `row`. */
+ * there is but one, else it is formed in `row`, which another one follows. */
 static const float *blended(const resample_job *j, int64_t plane, int64_t d, int64_t h, float *row) {
   const axis *ad = &j->axis[0], *ah = &j->axis[1];
   const int64_t width = j->axis[2].in, floats = width * j->lanes;
@@ -168,7 +177,8 @@ static const float *blended(const resample_job *j, int64_t plane, int64_t d, int
     const float wd = k & 2 ? ad->whi[d] : ad->wlo[d], wh = k & 1 ? ah->whi[h] : ah->wlo[h];
     /* A weight of 0 on a further row says that there is none; the first may weigh 0 too. */
     if ((k & 2 && ad->whi[d] == 0.0f) || (k & 1 && ah->whi[h] == 0.0f)) continue;
-    const float *at = row_of(j, j->from, plane, ad->in, ah->in, width, sd, sh);
+    const float *at = widened(j, row_of(j, j->from, plane, ad->in, ah->in, width, sd, sh), floats,
+                              parts == 0 ? row : row + j->row_length);
     if (parts == 0) first = at, weight = wd * wh;
     else if (parts == 1) j->spans->map->blend(row, first, at, floats, weight, wd * wh);
     else j->spans->map->axpy(row, at, floats, wd * wh);
@@ -178,15 +188,17 @@ static const float *blended(const resample_job *j, int64_t plane, int64_t d, int
 }
 
 /* Along the row. */
-static void resample_row(const resample_job *j, float *y, const float *x) {
+static void resample_row(const resample_job *j, void *to, const float *x) {
   const axis *a = &j->axis[2];
+  float *y = to; /* unless the kernels write it */
   if (j->same_width) {
-    memcpy(y, x, (size_t)(a->out * j->lanes) * sizeof *y);
+    if (j->low) j->spans->map->to_bf16(to, x, a->out * j->lanes);
+    else memcpy(y, x, (size_t)(a->out * j->lanes) * sizeof *y);
   } else if (j->nearest) {
-    if (j->kerns) j->kerns->pick(y, x, a->lo, a->out);
+    if (j->kerns) j->kerns->pick(to, x, a->lo, a->out);
     else for (int64_t i = 0; i < a->out; i++) y[i] = x[a->lo[i]];
   } else if (j->kerns) {
-    j->kerns->taps(y, x, a->lo, a->hi, a->wlo, a->whi, a->out);
+    j->kerns->taps(to, x, a->lo, a->hi, a->wlo, a->whi, a->out);
   } else {
     j->spans->layer->taps(y, x, a->lo, a->hi, a->wlo, a->whi, a->out);
   }
@@ -195,13 +207,13 @@ static void resample_row(const resample_job *j, float *y, const float *x) {
 static void forward_range(void *arg, int64_t begin, int64_t end) {
   const resample_job *j = arg;
   const axis *ad = &j->axis[0], *ah = &j->axis[1];
-  const int64_t width = j->axis[2].out, floats = width * j->lanes;
-  float *row = j->row + omp_get_thread_num() * j->row_length;
+  const int64_t width = j->axis[2].out, bytes = width * j->lanes * j->to.size;
+  float *row = j->row + 2 * omp_get_thread_num() * j->row_length;
   for (int64_t u = begin; u < end; u++) {
     const int64_t h = u % ah->out, d = u / ah->out % ad->out, plane = u / (ah->out * ad->out);
-    float *y = row_of(j, j->to, plane, ad->out, ah->out, width, d, h);
+    char *y = row_of(j, j->to, plane, ad->out, ah->out, width, d, h);
     if (u > begin && h > 0 && j->nearest && ah->lo[h] == ah->lo[h - 1]) /* the row before, again */
-      memcpy(y, y - floats, (size_t)floats * sizeof *y);
+      memcpy(y, y - bytes, (size_t)bytes);
     else resample_row(j, y, blended(j, plane, d, h, row));
   }
 }
@@ -225,8 +237,8 @@ static void collect_rows(const resample_job *j, int64_t plane, int64_t d, int64_
     for (int32_t kh = 0; kh < ah->count[h]; kh++) {
       const float w = ad->weight[ad->start[d] + kd] * ah->weight[ah->start[h] + kh];
       if (w == 0.0f) continue;
-      const float *at = row_of(j, j->from, plane, ad->out, ah->out, width, ad->first[d] + kd, ah->first[h] + kh);
-      j->spans->map->axpy(row, at, floats, w);
+      const void *at = row_of(j, j->from, plane, ad->out, ah->out, width, ad->first[d] + kd, ah->first[h] + kh);
+      j->spans->map->axpy(row, widened(j, at, floats, row + j->row_length), floats, w);
     }
   }
 }
@@ -243,10 +255,10 @@ static void collect_plain(const axis *a, float *gx, const float *row) {
 static void backward_range(void *arg, int64_t begin, int64_t end) {
   const resample_job *j = arg;
   const axis *ad = &j->axis[0], *ah = &j->axis[1], *aw = &j->axis[2];
-  float *row = j->row + omp_get_thread_num() * j->row_length;
+  float *row = j->row + 2 * omp_get_thread_num() * j->row_length;
   for (int64_t u = begin; u < end; u++) {
     const int64_t h = u % ah->in, d = u / ah->in % ad->in, plane = u / (ah->in * ad->in);
-    float *gx = row_of(j, j->to, plane, ad->in, ah->in, aw->in, d, h);
+    void *gx = row_of(j, j->to, plane, ad->in, ah->in, aw->in, d, h);
     collect_rows(j, plane, d, h, row);
     if (j->kerns) j->kerns->collect(gx, row, aw->first, aw->count, aw->start, aw->weight, aw->in);
     else collect_plain(aw, gx, row);

@@ -4,16 +4,23 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* Inputs are plain where inner is 1. */
+INLINE vf splat(const char *in, int64_t at, const int inner) {
+  return inner == 1 ? vf_splat(((const float *)(const void *)in)[at]) : act_splat((const act *)(const void *)in + at);
+}
+
 INLINE void multiply(const ln_product *p, int64_t first, const int pixels, const int vectors, const int inner) {
-  const float *in[LN_PIXELS], *w = p->weights;
+  const int64_t size = inner == 1 ? (int64_t)sizeof(float) : (int64_t)sizeof(act);
+  const char *in[LN_PIXELS];
+  const float *w = p->weights;
   vf sum[LN_PIXELS][2];
 #pragma GCC unroll 12
-  for (int r = 0; r < pixels; r++) in[r] = p->in + p->in_at[first + r];
+  for (int r = 0; r < pixels; r++) in[r] = (const char *)p->in + p->in_at[first + r] * size;
   for (int v = 0; v < vectors; v++) {
-    const float *out = p->out + p->place[v];
+    const act *out = (const act *)p->out + p->place[v];
     vf start = p->bias != NULL ? vf_load(p->bias + v * LN_LANES) : (vf){0};
 #pragma GCC unroll 12
-    for (int r = 0; r < pixels; r++) sum[r][v] = p->add ? vf_load(out + p->out_at[first + r]) : start;
+    for (int r = 0; r < pixels; r++) sum[r][v] = p->add ? act_load(out + p->out_at[first + r]) : start;
   }
   for (int64_t b = 0; b < p->blocks; b++) {
     const int64_t offset = p->offset[b];
@@ -22,16 +29,16 @@ INLINE void multiply(const ln_product *p, int64_t first, const int pixels, const
       vf w0 = vf_load(w), w1 = vectors > 1 ? vf_load(w + LN_LANES) : w0;
 #pragma GCC unroll 12
       for (int r = 0; r < pixels; r++) {
-        vf x = vf_splat(in[r][offset + i]);
+        vf x = splat(in[r], offset + i, inner);
         sum[r][0] += x * w0;
         if (vectors > 1) sum[r][1] += x * w1;
       }
     }
   }
   for (int v = 0; v < vectors; v++) {
-    float *out = p->out + p->place[v];
+    act *out = (act *)p->out + p->place[v];
 #pragma GCC unroll 12
-    for (int r = 0; r < pixels; r++) vf_store(out + p->out_at[first + r], sum[r][v]);
+    for (int r = 0; r < pixels; r++) act_store(out + p->out_at[first + r], act_round(sum[r][v]));
   }
 }
 
@@ -55,5 +62,5 @@ PRODUCT(7) PRODUCT(8) PRODUCT(9) PRODUCT(10) PRODUCT(11) PRODUCT(12)
 #endif
 #define ROW(name, v) {NULL, name##_1_##v, name##_2_##v, name##_3_##v, name##_4_##v, name##_5_##v, name##_6_##v WIDE_ROW(name, v)}
 
-ln_product_fn *const KERN(products)[2][2][LN_PRODUCT_PIXELS + 1] = {{ROW(product, 1), ROW(product, 2)},
+ln_product_fn *const KERN_ACT(products)[2][2][LN_PRODUCT_PIXELS + 1] = {{ROW(product, 1), ROW(product, 2)},
                                                                    {ROW(scalar, 1), ROW(scalar, 2)}};

@@ -35,47 +35,64 @@ static inline __attribute__((always_inline)) void transpose(vf r[L]) {
 #endif
 }
 
-static inline __attribute__((always_inline)) void square(float *y, int64_t to, const float *x, int64_t from) {
+static inline __attribute__((always_inline)) void square_to_blocked(act *y, const float *x, int64_t row) {
   vf r[L];
-  _Pragma("GCC unroll 16") for (int i = 0; i < L; i++) r[i] = vf_load(x + i * from);
+  _Pragma("GCC unroll 16") for (int i = 0; i < L; i++) r[i] = vf_load(x + i * row);
   transpose(r);
-  _Pragma("GCC unroll 16") for (int i = 0; i < L; i++) vf_store(y + i * to, r[i]);
+  _Pragma("GCC unroll 16") for (int i = 0; i < L; i++) act_store(y + i * L, act_round(r[i]));
 }
 
-static void to_blocked(float *y, const float *x, int64_t row, int64_t n) {
-  int64_t i = 0;
-  for (; i + L <= n; i += L) square(y + i * L, L, x + i, row);
-  for (; i < n; i++)
-    for (int k = 0; k < L; k++) y[i * L + k] = x[k * row + i];
+static inline __attribute__((always_inline)) void square_to_plain(float *y, int64_t row, const act *x) {
+  vf r[L];
+  _Pragma("GCC unroll 16") for (int i = 0; i < L; i++) r[i] = act_load(x + i * L);
+  transpose(r);
+  _Pragma("GCC unroll 16") for (int i = 0; i < L; i++) vf_store(y + i * row, r[i]);
 }
 
-static void to_plain(float *y, int64_t row, const float *x, int64_t n) {
+static void to_blocked(void *to, const float *x, int64_t row, int64_t n) {
+  act *y = to;
   int64_t i = 0;
-  for (; i + L <= n; i += L) square(y + i, row, x + i * L, L);
-  for (; i < n; i++)
-    for (int k = 0; k < L; k++) y[k * row + i] = x[i * L + k];
+  for (; i + L <= n; i += L) square_to_blocked(y + i * L, x + i, row);
+  for (; i < n; i++) {
+    vf v = {0};
+    for (int k = 0; k < L; k++) v[k] = x[k * row + i];
+    act_store(y + i * L, act_round(v));
+  }
+}
+
+static void to_plain(float *y, int64_t row, const void *from, int64_t n) {
+  const act *x = from;
+  int64_t i = 0;
+  for (; i + L <= n; i += L) square_to_plain(y + i, row, x + i * L);
+  for (; i < n; i++) {
+    const vf v = act_load(x + i * L);
+    for (int k = 0; k < L; k++) y[k * row + i] = v[k];
+  }
 }
 
 /* -- resampling */
 
-static void taps(float *y, const float *x, const int32_t *lo, const int32_t *hi, const float *wlo, const float *whi, int64_t n) {
+static void taps(void *to, const float *x, const int32_t *lo, const int32_t *hi, const float *wlo, const float *whi, int64_t n) {
+  act *y = to;
   for (int64_t i = 0; i < n; i++)
-    vf_store(y + i * L, vf_load(x + lo[i] * L) * vf_splat(wlo[i]) + vf_load(x + hi[i] * L) * vf_splat(whi[i]));
+    act_store(y + i * L, act_round(vf_load(x + lo[i] * L) * vf_splat(wlo[i]) + vf_load(x + hi[i] * L) * vf_splat(whi[i])));
 }
 
-static void pick(float *y, const float *x, const int32_t *lo, int64_t n) {
-  for (int64_t i = 0; i < n; i++) vf_store(y + i * L, vf_load(x + lo[i] * L));
+static void pick(void *to, const float *x, const int32_t *lo, int64_t n) {
+  act *y = to;
+  for (int64_t i = 0; i < n; i++) act_store(y + i * L, act_round(vf_load(x + lo[i] * L)));
 }
 
-static void collect(float *y, const float *x, const int32_t *first, const int32_t *count, const int32_t *start,
+static void collect(void *to, const float *x, const int32_t *first, const int32_t *count, const int32_t *start,
                     const float *weight, int64_t n) {
+  act *y = to;
   for (int64_t i = 0; i < n; i++) {
     const float *at = x + first[i] * L, *w = weight + start[i];
     vf s = {0};
     for (int32_t k = 0; k < count[i]; k++) s += vf_load(at + k * L) * vf_splat(w[k]);
-    vf_store(y + i * L, s);
+    act_store(y + i * L, act_round(s));
   }
 }
 
-const ln_move_kerns KERN(move) = {
+const ln_move_kerns KERN_ACT(move) = {
     .to_blocked = to_blocked, .to_plain = to_plain, .taps = taps, .pick = pick, .collect = collect};

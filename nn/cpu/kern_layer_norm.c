@@ -31,29 +31,29 @@ static inline void add_leaf(double *sums, vf s) {
   to[0] += d.v[0], to[1] += d.v[1];
 }
 
-static inline vf leaf_sum(const float *x, int n) {
+static inline vf leaf_sum(const act *x, int n) {
   vf s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
   const int even = n - n % 4;
   for (int i = 0; i < even; i += 4) {
-    const float *at = x + i * L;
-    s0 += vf_load(at), s1 += vf_load(at + L), s2 += vf_load(at + 2 * L), s3 += vf_load(at + 3 * L);
+    const act *at = x + i * L;
+    s0 += act_load(at), s1 += act_load(at + L), s2 += act_load(at + 2 * L), s3 += act_load(at + 3 * L);
   }
-  for (int i = even; i < n; i++) s0 += vf_load(x + i * L);
+  for (int i = even; i < n; i++) s0 += act_load(x + i * L);
   return (s0 + s1) + (s2 + s3);
 }
 
 /* First and second moment of a leaf about k. */
-static inline void leaf_about(const float *x, int n, vf k, vf *first, vf *second) {
+static inline void leaf_about(const act *x, int n, vf k, vf *first, vf *second) {
   vf s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, q0 = {0}, q1 = {0}, q2 = {0}, q3 = {0};
   const int even = n - n % 4;
   for (int i = 0; i < even; i += 4) {
-    const float *at = x + i * L;
-    const vf a = vf_load(at) - k, b = vf_load(at + L) - k, c = vf_load(at + 2 * L) - k, d = vf_load(at + 3 * L) - k;
+    const act *at = x + i * L;
+    const vf a = act_load(at) - k, b = act_load(at + L) - k, c = act_load(at + 2 * L) - k, d = act_load(at + 3 * L) - k;
     s0 += a, s1 += b, s2 += c, s3 += d;
     q0 += a * a, q1 += b * b, q2 += c * c, q3 += d * d;
   }
   for (int i = even; i < n; i++) {
-    const vf a = vf_load(x + i * L) - k;
+    const vf a = act_load(x + i * L) - k;
     s0 += a, q0 += a * a;
   }
   *first = (s0 + s1) + (s2 + s3), *second = (q0 + q1) + (q2 + q3);
@@ -68,7 +68,7 @@ typedef struct running {
 
 /* A leaf is summed up about the mean of the one before, in one pass: what that is off is of the size of the data's
  * own deviations, so its square takes no more digits than those do. */
-static inline void add_moments(running *r, const float *x, int n) {
+static inline void add_moments(running *r, const act *x, int n) {
   const double count = (double)n, inverse = 1 / count;
   vf first, second;
   leaf_about(x, n, r->about, &first, &second);
@@ -84,7 +84,8 @@ static inline void add_moments(running *r, const float *x, int n) {
   r->about = narrow(mean);
 }
 
-static void moments(ln_moments *m, const float *x, int64_t n) {
+static void moments(ln_moments *m, const void *from, int64_t n) {
+  const act *x = from;
   const int begin = n < LEAF ? (int)n : LEAF;
   running r = {.about = leaf_sum(x, begin) * vf_splat(1 / (float)begin)};
   r.origin = widen(r.about);
@@ -109,41 +110,43 @@ static inline constants load(const float *k) {
 
 static inline vf normal(vf x, const constants *k) { return (x - k->mean) * k->factor + k->shift; }
 
-static void normalize(float *y, const float *x, int64_t n, const float *constant, bool relu) {
+static void normalize(void *to, const void *from, int64_t n, const float *constant, bool relu) {
   const constants k = load(constant);
+  const act *x = from;
+  act *y = to;
   if (!relu) {
-    for (int64_t i = 0; i < n * L; i += L) vf_store(y + i, normal(vf_load(x + i), &k));
+    for (int64_t i = 0; i < n * L; i += L) act_store(y + i, act_round(normal(act_load(x + i), &k)));
     return;
   }
   for (int64_t i = 0; i < n * L; i += L) {
-    const vf v = normal(vf_load(x + i), &k);
-    vf_store(y + i, vf_andnot(v <= 0, v));
+    const vf v = normal(act_load(x + i), &k);
+    act_store(y + i, act_round(vf_andnot(v <= 0, v)));
   }
 }
 
-static inline vf gradient(const float *gy, vf x, const constants *k, bool relu) {
-  const vf g = vf_load(gy);
+static inline vf gradient(const act *gy, vf x, const constants *k, bool relu) {
+  const vf g = act_load(gy);
   return relu ? vf_and(normal(x, k) > 0, g) : g;
 }
 
-static inline void leaf_sums(double *sums, const float *gy, const float *x, int n, const constants *k, bool relu) {
+static inline void leaf_sums(double *sums, const act *gy, const act *x, int n, const constants *k, bool relu) {
   vf g0 = {0}, g1 = {0}, d0 = {0}, d1 = {0};
   int i = 0;
   for (; i + 2 <= n; i += 2) {
-    const vf x0 = vf_load(x + i * L), x1 = vf_load(x + i * L + L);
+    const vf x0 = act_load(x + i * L), x1 = act_load(x + i * L + L);
     const vf a = gradient(gy + i * L, x0, k, relu), b = gradient(gy + i * L + L, x1, k, relu);
     g0 += a, g1 += b;
     d0 += a * (x0 - k->mean), d1 += b * (x1 - k->mean);
   }
   if (i < n) {
-    const vf x0 = vf_load(x + i * L), a = gradient(gy + i * L, x0, k, relu);
+    const vf x0 = act_load(x + i * L), a = gradient(gy + i * L, x0, k, relu);
     g0 += a, d0 += a * (x0 - k->mean);
   }
   add_leaf(sums, g0 + g1);
   add_leaf(sums + L, d0 + d1);
 }
 
-static inline void all_sums(double *sums, const float *gy, const float *x, int64_t n, const float *constant, bool relu) {
+static inline void all_sums(double *sums, const act *gy, const act *x, int64_t n, const float *constant, bool relu) {
   const constants k = load(constant);
   int64_t i = 0;
   for (int s = 0; s < 2 * L; s++) sums[s] = 0;
@@ -151,56 +154,59 @@ static inline void all_sums(double *sums, const float *gy, const float *x, int64
   leaf_sums(sums, gy + i * L, x + i * L, (int)(n - i), &k, relu);
 }
 
-static void norm_sums(double *sums, const float *gy, const float *x, int64_t n, const float *k, bool relu) {
+static void norm_sums(double *sums, const void *gy, const void *x, int64_t n, const float *k, bool relu) {
   if (relu) all_sums(sums, gy, x, n, k, true);
   else all_sums(sums, gy, x, n, k, false);
 }
 
-static inline void all_grads(float *gx, const float *gy, const float *x, int64_t n, const float *constant, bool relu) {
+static inline void all_grads(act *gx, const act *gy, const act *x, int64_t n, const float *constant, bool relu) {
   const constants k = load(constant);
   const vf c1 = vf_load(constant + LN_NORM_C1 * L), c2 = vf_load(constant + LN_NORM_C2 * L);
   for (int64_t i = 0; i < n * L; i += L) {
-    const vf v = vf_load(x + i), g = gradient(gy + i, v, &k, relu);
-    vf_store(gx + i, k.factor * (g - c1 - (v - k.mean) * c2));
+    const vf v = act_load(x + i), g = gradient(gy + i, v, &k, relu);
+    act_store(gx + i, act_round(k.factor * (g - c1 - (v - k.mean) * c2)));
   }
 }
 
-static void norm_grad(float *gx, const float *gy, const float *x, int64_t n, const float *k, bool relu) {
+static void norm_grad(void *gx, const void *gy, const void *x, int64_t n, const float *k, bool relu) {
   if (relu) all_grads(gx, gy, x, n, k, true);
   else all_grads(gx, gy, x, n, k, false);
 }
 
-static void sum(double *sums, const float *x, int64_t n) {
+static void sum(double *sums, const void *from, int64_t n) {
+  const act *x = from;
   int64_t i = 0;
   for (int s = 0; s < L; s++) sums[s] = 0;
   for (; i + LEAF <= n; i += LEAF) add_leaf(sums, leaf_sum(x + i * L, LEAF));
   add_leaf(sums, leaf_sum(x + i * L, (int)(n - i)));
 }
 
-static inline vf leaf_relu_grad(float *gx, const float *gy, const float *y, int n) {
+static inline vf leaf_relu_grad(act *gx, const act *gy, const act *y, int n) {
   vf s0 = {0}, s1 = {0};
   int i = 0;
   for (; i + 2 <= n; i += 2) {
     const int at = i * L;
-    const vf a = vf_and(vf_load(y + at) > 0, vf_load(gy + at)), b = vf_and(vf_load(y + at + L) > 0, vf_load(gy + at + L));
-    vf_store(gx + at, a), vf_store(gx + at + L, b);
+    const vf a = vf_and(act_load(y + at) > 0, act_load(gy + at)), b = vf_and(act_load(y + at + L) > 0, act_load(gy + at + L));
+    act_store(gx + at, a), act_store(gx + at + L, b);
     s0 += a, s1 += b;
   }
   if (i < n) {
-    const vf a = vf_and(vf_load(y + i * L) > 0, vf_load(gy + i * L));
-    vf_store(gx + i * L, a);
+    const vf a = vf_and(act_load(y + i * L) > 0, act_load(gy + i * L));
+    act_store(gx + i * L, a);
     s0 += a;
   }
   return s0 + s1;
 }
 
-static void relu_grad_sum(double *sums, float *gx, const float *gy, const float *y, int64_t n) {
+static void relu_grad_sum(double *sums, void *to, const void *from, const void *output, int64_t n) {
+  act *gx = to;
+  const act *gy = from, *y = output;
   int64_t i = 0;
   for (int s = 0; s < L; s++) sums[s] = 0;
   for (; i + LEAF <= n; i += LEAF) add_leaf(sums, leaf_relu_grad(gx + i * L, gy + i * L, y + i * L, LEAF));
   add_leaf(sums, leaf_relu_grad(gx + i * L, gy + i * L, y + i * L, (int)(n - i)));
 }
 
-const ln_norm_kerns KERN(norm) = {
+const ln_norm_kerns KERN_ACT(norm) = {
     .moments = moments, .normalize = normalize, .norm_sums = norm_sums, .norm_grad = norm_grad,
     .sum = sum, .relu_grad_sum = relu_grad_sum};

@@ -58,4 +58,5 @@ PRODUCT(7) PRODUCT(8) PRODUCT(9) PRODUCT(10) PRODUCT(11) PRODUCT(12) PRODUCT(13)
 #endif
 
 const ln_wino_kerns KERN(wino) = {.rows = ROWS, .product = {TABLE(product_), TABLE(product2_)},
-                                  .form = {&KERN(wino_form2), &KERN(wino_form4)}};
+                                  .form = {{&KERN(wino_form2), &KERN(wino_form4)},
+                                           {&KERN(wino_form2_bf16), &KERN(wino_form4_bf16)}}};

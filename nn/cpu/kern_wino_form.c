@@ -11,11 +11,11 @@
 /* Unrolled, the transforms need more registers than there are. */
 #define KEEP_LOOP _Pragma("GCC unroll 1")
 
-enum { M_MOST = 4, SIDE_MOST = 6, LINE = 16, AHEAD = 3 /* tiles */ };
+enum { M_MOST = 4, SIDE_MOST = 6, LINE = 64 / (int)sizeof(act), AHEAD = 3 /* tiles */ };
 
 /* Rows of m vectors each: maps are read and written a few lines here, a few lines there, which the
  * processor does not foresee. */
-WINO_INLINE void fetch(const float *at, int64_t width, int rows, int m, int write) {
+WINO_INLINE void fetch(const act *at, int64_t width, int rows, int m, int write) {
   for (int i = 0; i < rows; i++)
     for (int j = 0; j < m * LN_LANES; j += LINE) {
       if (write) __builtin_prefetch(at + i * width * LN_LANES + j, 1, 3);
@@ -39,18 +39,18 @@ WINO_INLINE void output_1d(int m, const vf *x, int64_t s, vf *y, int64_t t) {
 /* -- input */
 
 /* The patch with zeros for what is outside of the map. Rare, and kept out of the way of the rest. */
-static __attribute__((noinline)) void copy_patch(const float *src, int64_t width, const ln_wino_tile *tile, int side,
+static __attribute__((noinline)) void copy_patch(const act *src, int64_t width, const ln_wino_tile *tile, int side,
                                                  bool outside, vf *patch) {
   for (int i = 0; i < side; i++)
     for (int j = 0; j < side; j++) {
       const bool inside = !outside && i >= tile->top && i < tile->bottom && j >= tile->left && j < tile->right;
-      patch[i * side + j] = inside ? vf_load(src + (i * width + j) * LN_LANES) : (vf){0};
+      patch[i * side + j] = inside ? act_load(src + (i * width + j) * LN_LANES) : (vf){0};
     }
 }
 
 WINO_INLINE void input_columns(int m, const ln_wino_source *s, const ln_wino_tile *tile, vf *half) {
   const int side = m + 2;
-  const float *src = s->src + tile->src;
+  const act *src = (const act *)s->src + tile->src;
   const bool outside = tile->depth + s->tap < 0 || tile->depth + s->tap >= s->depth;
   const bool whole = tile->bottom - tile->top == side && tile->right - tile->left == side;
   if (outside || !whole) {
@@ -58,7 +58,11 @@ WINO_INLINE void input_columns(int m, const ln_wino_source *s, const ln_wino_til
     copy_patch(src, s->width, tile, side, outside, patch);
     KEEP_LOOP for (int j = 0; j < side; j++) input_1d(m, patch + j, side, half + j, side);
   } else {
-    KEEP_LOOP for (int j = 0; j < side; j++) input_1d(m, (const vf *)src + j, s->width, half + j, side);
+    KEEP_LOOP for (int j = 0; j < side; j++) {
+      vf d[SIDE_MOST];
+      for (int i = 0; i < side; i++) d[i] = act_load(src + (i * s->width + j) * LN_LANES);
+      input_1d(m, d, 1, half + j, side);
+    }
   }
 }
 
@@ -72,7 +76,7 @@ WINO_INLINE void input(int m, const ln_wino_source *source, const ln_wino_tile *
   for (int64_t n = 0; n < count; n++) {
     const int64_t later = n + AHEAD < count ? n + AHEAD : n + AHEAD - count;
     if (later < count)
-      fetch(s.src + tiles[later].src + (later < n ? s.next : 0) + 2 * LN_LANES, s.width, side, m, 0);
+      fetch((const act *)s.src + tiles[later].src + (later < n ? s.next : 0) + 2 * LN_LANES, s.width, side, m, 0);
     if (n + 1 < count) input_columns(m, &s, &tiles[n + 1], half[(n + 1) & 1]);
     const vf *from = half[n & 1];
     vf *to = (vf *)v + ln_wino_at(tiles, n, vectors, at);
@@ -84,7 +88,7 @@ WINO_INLINE void input(int m, const ln_wino_source *source, const ln_wino_tile *
 
 /* The taps of the next `lanes` k are fetched ahead, a run of 9 lanes floats at a time. */
 WINO_INLINE void fetch_run(const float *w) {
-  for (int i = 0; i < 9 * LN_LANES; i += LINE) __builtin_prefetch(w + i, 0, 3);
+  for (int i = 0; i < 9 * LN_LANES; i += 16) __builtin_prefetch(w + i, 0, 3);
 }
 
 /* g[9 k + tap], a channel a lane, where the taps of neighbouring k follow each other, ... */
@@ -119,6 +123,7 @@ WINO_INLINE void weights(int m, const ln_wino_filter *f, float *u, int64_t row, 
   LINED vf g[9 * LN_LANES];
   if (f->k == 9 && !f->flip) gather_dense(f, g);
   else gather(f, g);
+  for (int i = 0; i < 9 * LN_LANES; i++) g[i] = act_round(g[i]);
   for (int k = 0; k < LN_LANES; k++) {
     LINED vf half[SIDE_MOST * 3];
     for (int j = 0; j < 3; j++) weights_1d(m, g + 9 * k + j, 3, half + j, 3);
@@ -170,7 +175,7 @@ static void merge_moments(const moments *a, ln_moments *to) {
 typedef enum after { NOTHING, RELU, MASK } after;
 
 /* Stores what is inside the map; returns the sum of that. */
-WINO_INLINE vf store(const vf *y, int m, int rows, int cols, float *dst, const float *mask, int64_t width, after what) {
+WINO_INLINE vf store(const vf *y, int m, int rows, int cols, act *dst, const act *mask, int64_t width, after what) {
   vf total = {0};
   for (int i = 0; i < rows; i++) {
     vf row = {0};
@@ -178,9 +183,9 @@ WINO_INLINE vf store(const vf *y, int m, int rows, int cols, float *dst, const f
       const int64_t at = (i * width + j) * LN_LANES;
       vf value = y[i * m + j];
       if (what == RELU) value = (vf)((vi)value & ~(value < 0.0f)); /* a NaN stays */
-      if (what == MASK) value = (vf)((vi)value & (vf_load(mask + at) > 0.0f));
+      if (what == MASK) value = (vf)((vi)value & (act_load(mask + at) > 0.0f));
       row += value;
-      vf_store(dst + at, value);
+      act_store(dst + at, value);
     }
     total += row;
   }
@@ -189,8 +194,8 @@ WINO_INLINE vf store(const vf *y, int m, int rows, int cols, float *dst, const f
 
 WINO_INLINE void finish(const ln_wino_target *o, const ln_wino_tile *tile, const vf *y, int m, int rows, int cols,
                         moments *a, vf *total) {
-  float *dst = o->dst + tile->dst;
-  const float *mask = o->mask + (o->mask != NULL ? tile->mask : 0);
+  act *dst = (act *)o->dst + tile->dst;
+  const act *mask = (const act *)o->mask + (o->mask != NULL ? tile->mask : 0);
   if (o->moments != NULL) add_moments(a, y, m, rows, cols);
   if (o->relu) *total += store(y, m, rows, cols, dst, mask, o->width, RELU);
   else if (o->mask != NULL) *total += store(y, m, rows, cols, dst, mask, o->width, MASK);
@@ -208,15 +213,15 @@ WINO_INLINE void output(int m, const ln_wino_target *target, const ln_wino_tile 
     const ln_wino_tile *tile = &tiles[n];
     const int64_t later = n + AHEAD < count ? n + AHEAD : n + AHEAD - count;
     if (later < count) {
-      fetch(o.dst + tiles[later].dst + (later < n ? o.next : 0), o.width, m, m, 1);
-      if (o.mask != NULL) fetch(o.mask + tiles[later].mask + (later < n ? o.next : 0), o.width, m, m, 0);
+      fetch((const act *)o.dst + tiles[later].dst + (later < n ? o.next : 0), o.width, m, m, 1);
+      if (o.mask != NULL) fetch((const act *)o.mask + tiles[later].mask + (later < n ? o.next : 0), o.width, m, m, 0);
     }
     const vf *from = (const vf *)products + ln_wino_at(tiles, n, vectors, at);
     LINED vf half[M_MOST * SIDE_MOST], y[M_MOST * M_MOST];
     KEEP_LOOP for (int j = 0; j < side; j++) output_1d(m, from + j * step, side * step, half + j, side);
     KEEP_LOOP for (int i = 0; i < m; i++) {
       output_1d(m, half + i * side, 1, y + i * m, 1);
-      for (int j = 0; j < m; j++) y[i * m + j] += bias;
+      for (int j = 0; j < m; j++) y[i * m + j] = act_round(y[i * m + j] + bias);
     }
     if (tile->rows == m && tile->cols == m) finish(&o, tile, y, m, m, m, &a, &total);
     else finish(&o, tile, y, m, tile->rows, tile->cols, &a, &total);
@@ -240,6 +245,6 @@ WINO_INLINE void output(int m, const ln_wino_target *target, const ln_wino_tile 
                         int64_t vectors, int64_t j, int64_t step) {                                                 \
     output(M, o, tiles, count, products, vectors, j, step);                                                         \
   }                                                                                                                 \
-  const ln_wino_form KERN(wino_form##M) = {.m = M, .input = input##M, .weights = weights##M, .output = output##M};
+  const ln_wino_form KERN_ACT(wino_form##M) = {.m = M, .input = input##M, .weights = weights##M, .output = output##M};
 FORM(2)
 FORM(4)

@@ -2,101 +2,22 @@
  *
  *     dW = G^T [ sum over tiles (B^T x B) .* (A dy A^T) ] G
  *
- * x is a tile's 6x6 input patch, dy its 4x4 gradients; G, B and A are those of the forward algorithm
- * with the points 0, +-sqrt(1/2), +-sqrt(2), infinity. They cost as much as the usual 0, +-1, +-2, infinity but treat
- * the three taps alike, which halves the rounding errors. A vector holds the lanes of one channel block.
+ * x is a tile's 6x6 input patch, dy its 4x4 gradients (kern_wino_grad_form.c transforms them); G, B and A are those of
+ * the forward algorithm with the points 0, +-sqrt(1/2), +-sqrt(2), infinity. They cost as much as the usual 0, +-1, +-2,
+ * infinity but treat the three taps alike, which halves the rounding errors. A vector holds the lanes of one channel block.
  */
 #include "kern.h"
 #include "winograd_grad.h"
 
 #define L LN_LANES
-#define SMALL 0.70710678118654752f /* the points */
-#define LARGE 1.41421356237309505f
+#define LARGE 1.41421356237309505f /* of the points */
 
 enum {
   SIDE = LN_WINO_TILE + 2,
-  COLUMNS = LN_WINO_TILE * LN_WINO_STRIP + 2,
   ROWS = LN_LANES == 16 ? 8 : 4, /* of a register tile, with up to 3 vectors: 12 or 24 sums */
   WIDE = 3,
   LONGEST = 64 /* tiles summed one after another: sums of sums have smaller rounding errors than one long sum */
 };
-
-/* -- transforms of tiles: vertically into a strip of SIDE rows, then horizontally */
-
-static const float zeros[COLUMNS * LN_LANES];
-
-/* B^T d. */
-static inline __attribute__((always_inline)) void input_points(const vf d[6], vf t[6]) {
-  vf even = d[4] - 2 * d[2], odd = d[3] - 2 * d[1];
-  t[1] = even + SMALL * odd;
-  t[2] = even - SMALL * odd;
-  even = d[4] - 0.5f * d[2], odd = d[3] - 0.5f * d[1];
-  t[3] = even + LARGE * odd;
-  t[4] = even - LARGE * odd;
-  t[0] = d[0] + d[4] - 2.5f * d[2];
-  t[5] = d[1] + d[5] - 2.5f * d[3];
-}
-
-/* A d. */
-static inline __attribute__((always_inline)) void gradient_points(const vf d[4], vf t[6]) {
-  vf even = d[0] + 0.5f * d[2], odd = d[1] + 0.5f * d[3];
-  t[0] = d[0];
-  t[1] = even + SMALL * odd;
-  t[2] = even - SMALL * odd;
-  even = d[0] + 2 * d[2], odd = d[1] + 2 * d[3];
-  t[3] = even + LARGE * odd;
-  t[4] = even - LARGE * odd;
-  t[5] = d[3];
-}
-
-typedef enum side { INPUT = SIDE, GRADIENT = LN_WINO_TILE } side; /* taps of a patch */
-
-static inline __attribute__((always_inline)) void points(side n, const vf *d, vf *t) {
-  if (n == INPUT) input_points(d, t);
-  else gradient_points(d, t);
-}
-
-static inline __attribute__((always_inline)) void vertical(side n, const ln_wino_window *from, int64_t columns,
-                                                           float strip[SIDE][COLUMNS * L]) {
-  const float *row[SIDE];
-  const int64_t begin = from->x < 0 ? -from->x : 0;
-  const int64_t inside = from->w - from->x < columns ? from->w - from->x : columns;
-  for (int i = 0; i < (int)n; i++) {
-    const int64_t y = from->y + i;
-    row[i] = y >= 0 && y < from->h ? from->plane + (y * from->w + from->x + begin) * L : zeros;
-  }
-  for (int i = 0; i < SIDE; i++) {
-    for (int64_t x = 0; x < begin; x++) vf_store(&strip[i][x * L], (vf){0});
-    for (int64_t x = inside > begin ? inside : begin; x < columns; x++) vf_store(&strip[i][x * L], (vf){0});
-  }
-  for (int64_t x = begin; x < inside; x++) {
-    vf d[SIDE], t[SIDE];
-    for (int i = 0; i < (int)n; i++) d[i] = vf_load(row[i] + (x - begin) * L);
-    points(n, d, t);
-    for (int i = 0; i < SIDE; i++) vf_store(&strip[i][x * L], t[i]);
-  }
-}
-
-static inline __attribute__((always_inline)) void transform(side n, const ln_wino_window *from, int64_t tiles,
-                                                            float *to, int64_t position) {
-  float strip[SIDE][COLUMNS * L] __attribute__((aligned(64)));
-  vertical(n, from, LN_WINO_TILE * (tiles - 1) + (int64_t)n, strip);
-  for (int i = 0; i < SIDE; i++)
-    for (int64_t k = 0; k < tiles; k++) {
-      vf d[SIDE], t[SIDE];
-      for (int j = 0; j < (int)n; j++) d[j] = vf_load(&strip[i][(LN_WINO_TILE * k + j) * L]);
-      points(n, d, t);
-      for (int j = 0; j < SIDE; j++) vf_store(to + (i * SIDE + j) * position + k * L, t[j]);
-    }
-}
-
-static void input(const ln_wino_window *from, int64_t tiles, float *to, int64_t position) {
-  transform(INPUT, from, tiles, to, position);
-}
-
-static void gradient(const ln_wino_window *from, int64_t tiles, float *to, int64_t position) {
-  transform(GRADIENT, from, tiles, to, position);
-}
 
 /* -- products */
 
@@ -240,4 +161,6 @@ static void output(const ln_wino_sums *sums, int64_t row0, int64_t row1, float *
     }
 }
 
-const ln_wino_grad_kerns KERN(wino_grad) = {.input = input, .gradient = gradient, .product = product, .output = output};
+const ln_wino_grad_kerns KERN(wino_grad) = {.input = {KERN(wino_grad_input), KERN(wino_grad_input_bf16)},
+                                            .gradient = {KERN(wino_grad_gradient), KERN(wino_grad_gradient_bf16)},
+                                            .product = product, .output = output};

@@ -4,6 +4,8 @@
  */
 #include "layouts.h"
 
+static ln_arg *arg_of(const ln_call *call, int i) { return i < call->nin ? &call->in[i] : &call->out[i - call->nin]; }
+
 typedef bool (*rule_fn)(const ln_cpu *cpu, const ln_call *call);
 
 /* Elements of four bytes whose channels fill whole vectors. Only pools' indices are i32. */
@@ -12,19 +14,12 @@ static bool can_block(const ln_cpu *cpu, const ln_arg *a) {
          a->meta.dim[1] % cpu->lanes == 0;
 }
 
-/* A value that is stowed away as bf16 keeps its layout. */
-static bool stowed(const ln_cpu *cpu, const ln_call *call) {
-  const ln_meta *x = &call->in[0].meta, *y = &call->out[0].meta;
-  const bool pair = (x->dtype == LN_F32 && y->dtype == LN_BF16) || (x->dtype == LN_BF16 && y->dtype == LN_F32);
-  return pair && x->rank >= 3 && call->in[0].numel > 0 && x->dim[1] % cpu->lanes == 0;
-}
-
 /* Statistics and weights are vectors, and plain in every call. */
 static bool is_image(const ln_arg *a) { return a->meta.dtype != LN_NONE && a->meta.rank >= 3; }
 
 static bool images_can_block(const ln_cpu *cpu, const ln_call *call) {
   for (int i = 0; i < call->nin + call->nout; i++) {
-    const ln_arg *a = i < call->nin ? &call->in[i] : &call->out[i - call->nin];
+    const ln_arg *a = arg_of(call, i);
     if (is_image(a) && !can_block(cpu, a)) return false;
   }
   return true;
@@ -67,7 +62,7 @@ static bool channel_slice(const ln_cpu *cpu, const ln_call *call) {
 }
 
 static const rule_fn rules[LN_OP_COUNT] = {
-    [LN_OP_round_bf16] = elementwise, [LN_OP_cast] = stowed, [LN_OP_relu] = elementwise, [LN_OP_relu_grad] = elementwise, [LN_OP_leaky_relu] = elementwise,
+    [LN_OP_round_bf16] = elementwise, [LN_OP_relu] = elementwise, [LN_OP_relu_grad] = elementwise, [LN_OP_leaky_relu] = elementwise,
     [LN_OP_leaky_relu_grad] = elementwise, [LN_OP_add] = elementwise, [LN_OP_sub] = elementwise,
     [LN_OP_mul] = elementwise, [LN_OP_div] = elementwise, [LN_OP_neg] = elementwise, [LN_OP_abs] = elementwise,
     [LN_OP_sigmoid] = elementwise, [LN_OP_sigmoid_grad] = elementwise, [LN_OP_tanh] = elementwise,
@@ -79,10 +74,38 @@ static const rule_fn rules[LN_OP_COUNT] = {
     [LN_OP_avg_pool] = layer, [LN_OP_avg_pool_grad] = layer, [LN_OP_interpolate] = layer, [LN_OP_interpolate_grad] = layer,
     [LN_OP_sum] = channel_sum, [LN_OP_cat] = channels, [LN_OP_slice] = channel_slice};
 
-/* Reorders go between any two layouts that their value can have. */
+/* Reorders go between any two forms that their value can have; bf16 is blocked. */
 static bool reorder_fits(const ln_cpu *cpu, const ln_call *call) {
   const ln_arg *x = &call->in[0], *y = &call->out[0];
-  return (x->layout == LN_PLAIN && y->layout == LN_PLAIN) || can_block(cpu, x);
+  if (x->layout == LN_PLAIN && y->layout == LN_PLAIN) return x->meta.dtype == y->meta.dtype;
+  const ln_arg floats = {.meta = {.dtype = LN_F32, .rank = x->meta.rank, .dim = {x->meta.dim[0], x->meta.dim[1]}}, .numel = x->numel};
+  for (int i = 0; i < 2; i++) {
+    const ln_arg *a = i == 0 ? x : y;
+    if (a->meta.dtype == LN_BF16 && a->layout != LN_BLOCKED) return false;
+  }
+  return can_block(cpu, &floats) && (x->meta.dtype == y->meta.dtype || (x->meta.dtype != LN_I32 && y->meta.dtype != LN_I32));
+}
+
+/* -- stored as bf16 */
+
+/* Windows that overlap are added up in memory, which must not be rounded every time. */
+static bool sums_once(const ln_call *call) {
+  if (call->op != LN_OP_avg_pool_grad) return true;
+  for (int i = 0; i < call->out[0].meta.rank - 2; i++)
+    if (call->attrs->kernel[i] != call->attrs->stride[i] || call->attrs->padding[i] != 0 ||
+        call->out[0].meta.dim[2 + i] != call->in[0].meta.dim[2 + i] * call->attrs->kernel[i]) return false;
+  return true;
+}
+
+/* Blocked floats of this call. Pools' indices stay what they are. */
+static bool is_stored(const ln_arg *a) { return a->layout == LN_BLOCKED && a->meta.dtype == LN_F32; }
+
+void ln_cpu_store_bf16(ln_call *call) {
+  const int n = call->nin + call->nout;
+  for (int i = 0; i < n; i++)
+    if (is_stored(arg_of(call, i)) && !arg_of(call, i)->low) return;
+  for (int i = 0; i < n; i++)
+    if (is_stored(arg_of(call, i))) arg_of(call, i)->meta.dtype = LN_BF16;
 }
 
 static bool is_conv(ln_op op) {
@@ -105,24 +128,36 @@ void ln_cpu_layouts(const ln_cpu *cpu, ln_call *call) {
     call->in[i].layout = blocked && is_image(&call->in[i]) && call->in[i].numel != 1 ? LN_BLOCKED : LN_PLAIN;
   for (int o = 0; o < call->nout; o++)
     call->out[o].layout = blocked && is_image(&call->out[o]) && call->op != LN_OP_sum ? LN_BLOCKED : LN_PLAIN;
+  if (call->op != LN_OP_round_bf16 && sums_once(call)) ln_cpu_store_bf16(call);
 }
 
+/* What a call's arguments were before `layouts` was asked. */
+typedef struct form {
+  ln_layout layout;
+  ln_dtype dtype;
+} form;
+
 bool ln_cpu_layouts_fit(const ln_cpu *cpu, ln_call *call, const ln_arg **unknown) {
-  ln_layout as_is[LN_MAX_INPUTS + LN_MAX_OUTPUTS];
+  form as_is[LN_MAX_INPUTS + LN_MAX_OUTPUTS];
   const int n = call->nin + call->nout;
   *unknown = &call->in[0];
   if (call->op == LN_OP_reorder) return reorder_fits(cpu, call);
   bool plain = true;
-  for (int i = 0; i < n; i++) as_is[i] = i < call->nin ? call->in[i].layout : call->out[i - call->nin].layout;
-  for (int i = 0; i < n; i++) plain = plain && as_is[i] == LN_PLAIN;
+  for (int i = 0; i < n; i++) plain = plain && arg_of(call, i)->layout == LN_PLAIN;
   if (plain) return true; /* every kernel can, the plan has no layouts then */
-  for (int o = 0; o < call->nout; o++) call->out[o].layout = LN_PLAIN;
+  for (int i = 0; i < n; i++) {
+    ln_arg *a = arg_of(call, i);
+    as_is[i] = (form){a->layout, a->meta.dtype};
+    a->low = a->meta.dtype == LN_BF16;
+    if (a->low) a->meta.dtype = LN_F32;
+    if (i >= call->nin) a->layout = LN_PLAIN;
+  }
   ln_cpu_layouts(cpu, call);
   bool fits = true;
   for (int i = 0; i < n; i++) {
-    ln_arg *a = i < call->nin ? &call->in[i] : &call->out[i - call->nin];
-    if (a->layout != as_is[i]) fits = false, *unknown = a;
-    a->layout = as_is[i];
+    ln_arg *a = arg_of(call, i);
+    if (a->layout != as_is[i].layout || a->meta.dtype != as_is[i].dtype) fits = false, *unknown = a;
+    a->layout = as_is[i].layout, a->meta.dtype = as_is[i].dtype;
   }
   return fits;
 }

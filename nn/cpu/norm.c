@@ -32,7 +32,7 @@ size_t ln_cpu_norm_workspace(const ln_cpu *cpu, const ln_call *call) {
 /* j->planes and the workspace's parts; the job must stay where it is. */
 static void open_job(norm_job *j, const ln_cpu *cpu, const ln_call *call) {
   j->spans = cpu->spans;
-  j->kerns = call->in[0].layout == LN_BLOCKED ? cpu->kerns->layer->norm : NULL;
+  j->kerns = call->in[0].layout == LN_BLOCKED ? cpu->kerns->layer[ln_is_bf16(&call->in[0])]->norm : NULL;
   j->planes = planes_of(cpu, &call->in[0]);
   j->x = ln_images_of(&call->in[0]);
   j->eps = call->attrs->eps;
@@ -65,7 +65,7 @@ static void moments_range(void *arg, int64_t begin, int64_t end) {
   const norm_job *j = arg;
   for (int64_t u = begin; u < end; u++) {
     const ln_piece p = ln_piece_at(&j->planes, u);
-    const float *x = ln_piece_data(&j->planes, &p, j->x);
+    const void *x = ln_piece_data(&j->planes, &p, j->x);
     ln_moments *m = j->moments + u * j->planes.width;
     *m = (ln_moments){0};
     if (j->kerns) j->kerns->moments(m, x, p.length);
@@ -119,8 +119,8 @@ static void apply_range(void *arg, int64_t begin, int64_t end) {
   const norm_job *j = arg;
   for (int64_t u = begin; u < end; u++) {
     const ln_piece p = ln_piece_at(&j->planes, u);
-    float *y = ln_piece_data(&j->planes, &p, j->y);
-    const float *x = ln_piece_data(&j->planes, &p, j->x);
+    void *y = ln_piece_data(&j->planes, &p, j->y);
+    const void *x = ln_piece_data(&j->planes, &p, j->x);
     if (j->kerns) j->kerns->normalize(y, x, p.length, ln_norm_constant(&j->constants, p.plane, 0), j->relu);
     else apply_plain(j, y, x, p.length, p.plane);
   }

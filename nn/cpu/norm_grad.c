@@ -31,7 +31,7 @@ size_t ln_cpu_norm_grad_workspace(const ln_cpu *cpu, const ln_call *call) {
 /* The job must stay where it is. */
 static void open_job(grad_job *j, const ln_cpu *cpu, const ln_call *call) {
   j->spans = cpu->spans;
-  j->kerns = call->in[1].layout == LN_BLOCKED ? cpu->kerns->layer->norm : NULL;
+  j->kerns = call->in[1].layout == LN_BLOCKED ? cpu->kerns->layer[ln_is_bf16(&call->in[1])]->norm : NULL;
   j->planes = planes_of(cpu, call);
   j->gy = ln_images_of(&call->in[0]);
   j->x = ln_images_of(&call->in[1]);
@@ -95,7 +95,7 @@ static void sums_range(void *arg, int64_t begin, int64_t end) {
   const grad_job *j = arg;
   for (int64_t u = begin; u < end; u++) {
     const ln_piece p = ln_piece_at(&j->planes, u);
-    const float *gy = ln_piece_data(&j->planes, &p, j->gy), *x = ln_piece_data(&j->planes, &p, j->x);
+    const void *gy = ln_piece_data(&j->planes, &p, j->gy), *x = ln_piece_data(&j->planes, &p, j->x);
     if (j->kerns) j->kerns->norm_sums(sums_of(j, u), gy, x, p.length, ln_norm_constant(&j->constants, p.plane, 0), j->relu);
     else sums_plain(j, sums_of(j, u), gy, x, p.length, p.plane);
   }
@@ -121,8 +121,8 @@ static void apply_range(void *arg, int64_t begin, int64_t end) {
   const grad_job *j = arg;
   for (int64_t u = begin; u < end; u++) {
     const ln_piece p = ln_piece_at(&j->planes, u);
-    const float *gy = ln_piece_data(&j->planes, &p, j->gy), *x = ln_piece_data(&j->planes, &p, j->x);
-    float *gx = ln_piece_data(&j->planes, &p, j->gx);
+    const void *gy = ln_piece_data(&j->planes, &p, j->gy), *x = ln_piece_data(&j->planes, &p, j->x);
+    void *gx = ln_piece_data(&j->planes, &p, j->gx);
     if (j->kerns) j->kerns->norm_grad(gx, gy, x, p.length, ln_norm_constant(&j->constants, p.plane, 0), j->relu);
     else apply_plain(j, gx, gy, x, p.length, p.plane);
   }

@@ -54,8 +54,8 @@ static inline void ln_for_planes(const ln_cpu *cpu, const ln_planes *p, ln_cpu_b
   ln_cpu_for(cpu, p->planes, LN_BLOCK / cost + 1, cost, body, arg);
 }
 
-static inline float *ln_piece_data(const ln_planes *p, const ln_piece *piece, ln_images t) {
-  return t.data + ln_piece_offset(p, piece, t.image);
+static inline void *ln_piece_data(const ln_planes *p, const ln_piece *piece, ln_images t) {
+  return ln_image_at(t, 0, ln_piece_offset(p, piece, t.image));
 }
 
 /* reorder.c: cat and slice along the channels of blocked tensors, by whole planes. */

@@ -17,7 +17,8 @@ typedef struct pool_job {
   bool halving; /* 2 x 2, stride 2, no padding */
   /* blocked: */
   const ln_pool_kerns *kerns;
-  int64_t planes, lanes, x_image, y_image, index_image; /* planes of an image */
+  ln_images from, to, indices;
+  int64_t planes, lanes; /* planes of an image */
 } pool_job;
 
 /* The first position of output o's window that lies in the input. */
@@ -82,20 +83,19 @@ static void blocked_range(void *arg, int64_t begin, int64_t end) {
   for (int64_t u = begin; u < end; u++) {
     const int64_t n = u / rows / j->planes, plane = u / rows % j->planes, row = u % rows;
     const int64_t od = row / w->out[1], oh = row % w->out[1], at = (plane * rows + row) * w->out[2] * j->lanes;
-    const float *x = j->x + n * j->x_image + plane * volume * j->lanes;
-    float *y = j->y + n * j->y_image + at;
-    int32_t *index = j->index + n * j->index_image + at;
-    const int64_t base = (od * w->in[1] + 2 * oh) * w->in[2];
-    if (j->halving) j->kerns->max_pool_2x2(y, index, x + base * j->lanes, w->in[2], w->out[2], (int32_t)base);
+    const int64_t base = j->halving ? (od * w->in[1] + 2 * oh) * w->in[2] : 0;
+    const void *x = ln_image_at(j->from, n, (plane * volume + base) * j->lanes);
+    void *y = ln_image_at(j->to, n, at), *index = ln_image_at(j->indices, n, at);
+    if (j->halving) j->kerns->max_pool_2x2(y, index, x, w->in[2], w->out[2], (int32_t)base);
     else j->kerns->max_pool(y, index, x, w, od, oh);
   }
 }
 
 static void set_blocked(pool_job *j, const ln_cpu *cpu, const ln_call *call) {
-  j->kerns = cpu->kerns->layer->pool;
+  j->kerns = cpu->kerns->layer[ln_is_bf16(&call->in[0])]->pool;
   j->lanes = cpu->lanes;
   j->planes = call->in[0].meta.dim[1] / cpu->lanes;
-  j->x_image = call->in[0].image, j->y_image = call->out[0].image, j->index_image = call->out[1].image;
+  j->from = ln_images_of(&call->in[0]), j->to = ln_images_of(&call->out[0]), j->indices = ln_images_of(&call->out[1]);
 }
 
 ln_code ln_cpu_max_pool(ln_cpu *cpu, ln_call *call) {

@@ -11,18 +11,31 @@
 
 typedef struct unary_job {
   ln_unary_fn fn;
+  const ln_map_spans *spans;
   ln_runs runs;
   ln_images x, y;
-  size_t ysize; /* bytes of one of y's elements */
   float p, q;
 } unary_job;
+
+/* y and x are stored as bf16. */
+static void unary_parts(const unary_job *j, uint16_t *y, const uint16_t *x, int64_t n) {
+  float part[LN_PART];
+  for (int64_t i = 0; i < n; i += LN_PART) {
+    const int64_t count = n - i < LN_PART ? n - i : LN_PART;
+    j->spans->from_bf16(part, x + i, count);
+    j->fn(part, part, count, j->p, j->q);
+    j->spans->to_bf16(y + i, part, count);
+  }
+}
 
 static void unary_range(void *arg, int64_t begin, int64_t end) {
   const unary_job *j = arg;
   int64_t run, from;
   const int64_t n = ln_run_block(&j->runs, begin, end, &run, &from);
-  char *y = (char *)j->y.data + (run * j->y.image + from) * (int64_t)j->ysize;
-  j->fn(y, j->x.data + run * j->x.image + from, n, j->p, j->q);
+  void *y = ln_image_at(j->y, run, from);
+  const void *x = ln_image_at(j->x, run, from);
+  if (j->x.size == (int64_t)sizeof(float)) j->fn(y, x, n, j->p, j->q);
+  else unary_parts(j, y, x, n);
 }
 
 /* -- integers: the ops that mean something for them */
@@ -77,14 +90,13 @@ static void integer_range(void *arg, int64_t begin, int64_t end) {
 /* cost: how many plain elements one element takes the time of. */
 static ln_code unary(ln_cpu *cpu, ln_call *call, int64_t cost, double p, double q) {
   const int64_t n = call->out[0].numel;
-  if (call->in[0].meta.dtype != LN_F32) {
+  if (call->in[0].meta.dtype != LN_F32 && !ln_is_bf16(&call->in[0])) {
     integer_job j = {call->op, call->in[0].meta.dtype, call->out[0].data, call->in[0].data, p, q};
     ln_cpu_for(cpu, n, LN_BLOCK, cost, integer_range, &j);
     return LN_OK;
   }
-  unary_job j = {.fn = cpu->spans->map->unary[call->op], .runs = ln_runs_of(call), .y = ln_images_of(&call->out[0]),
-                 .x = ln_images_of(&call->in[0]), .ysize = ln_dtype_size(call->out[0].meta.dtype),
-                 .p = (float)p, .q = (float)q};
+  unary_job j = {.fn = cpu->spans->map->unary[call->op], .spans = cpu->spans->map, .runs = ln_runs_of(call),
+                 .y = ln_images_of(&call->out[0]), .x = ln_images_of(&call->in[0]), .p = (float)p, .q = (float)q};
   ln_cpu_for(cpu, j.runs.n * j.runs.padded, LN_BLOCK, cost, unary_range, &j);
   return LN_OK;
 }
@@ -120,26 +132,40 @@ ln_code ln_cpu_leaky_relu(ln_cpu *cpu, ln_call *call) { return unary(cpu, call, 
 
 typedef struct map_job {
   ln_map_fn fn;
+  const ln_map_spans *spans;
   ln_runs runs;
-  ln_images y, a, b, c;
+  ln_images y, in[3];
   float p;
 } map_job;
 
-static float *run_data(ln_images t, int64_t run, int64_t from) {
-  return t.data ? t.data + run * t.image + from : NULL;
+/* All are stored as bf16. */
+static void map_parts(const map_job *j, int64_t run, int64_t from, int64_t n) {
+  float part[3][LN_PART];
+  for (int64_t i = from; i < from + n; i += LN_PART) {
+    const int64_t count = from + n - i < LN_PART ? from + n - i : LN_PART;
+    const float *x[3];
+    for (int k = 0; k < 3; k++) x[k] = ln_widened(j->spans, j->in[k].size, ln_image_at(j->in[k], run, i), count, part[k]);
+    j->fn(part[0], x[0], x[1], x[2], count, j->p);
+    j->spans->to_bf16(ln_image_at(j->y, run, i), part[0], count);
+  }
 }
 
 static void map_range(void *arg, int64_t begin, int64_t end) {
   const map_job *j = arg;
   int64_t run, from;
   const int64_t n = ln_run_block(&j->runs, begin, end, &run, &from);
-  j->fn(run_data(j->y, run, from), run_data(j->a, run, from), run_data(j->b, run, from), run_data(j->c, run, from), n, j->p);
+  if (j->y.size != (int64_t)sizeof(float)) {
+    map_parts(j, run, from, n);
+    return;
+  }
+  j->fn(ln_image_at(j->y, run, from), ln_image_at(j->in[0], run, from), ln_image_at(j->in[1], run, from),
+        ln_image_at(j->in[2], run, from), n, j->p);
 }
 
 static map_job map_of(const ln_cpu *cpu, const ln_call *call) {
-  map_job j = {.fn = cpu->spans->map->map[call->op], .runs = ln_runs_of(call), .y = ln_images_of(&call->out[0]),
-               .a = ln_images_of(&call->in[0]), .b = ln_images_of(&call->in[1]), .p = (float)call->attrs->slope};
-  if (call->nin > 2) j.c = ln_images_of(&call->in[2]);
+  map_job j = {.fn = cpu->spans->map->map[call->op], .spans = cpu->spans->map, .runs = ln_runs_of(call),
+               .y = ln_images_of(&call->out[0]), .p = (float)call->attrs->slope};
+  for (int i = 0; i < 3 && i < call->nin; i++) j.in[i] = ln_images_of(&call->in[i]);
   return j;
 }
 
@@ -160,7 +186,7 @@ typedef struct bce_job {
 static void bce_range(void *arg, int64_t begin, int64_t end) {
   bce_job *j = arg;
   int outside = 0;
-  const float *p = j->map.a.data; /* plain: one run */
+  const float *p = ln_image_at(j->map.in[0], 0, 0); /* plain: one run */
   for (int64_t i = begin; i < end; i++) outside |= (p[i] < 0) | (p[i] > 1);
   if (outside) atomic_store_explicit(&j->outside, true, memory_order_relaxed);
   map_range(&j->map, begin, end);

@@ -30,7 +30,7 @@ static inline int64_t ln_wino_at(const ln_wino_tile *tiles, int64_t t, int64_t v
 
 /* One channel block of the input at one depth tap. */
 typedef struct ln_wino_source {
-  const float *src;      /* plus a tile's src: its patch */
+  const void *src;       /* plus a tile's src: its patch */
   int64_t next;          /* elements to the channel block that will be wanted next */
   int64_t width;         /* vectors from row to row */
   int32_t tap, depth;    /* planes depth + tap outside [0, depth) count as zeros */
@@ -38,10 +38,11 @@ typedef struct ln_wino_source {
 
 /* One channel block of the output and what follows (ln_epilogue, at this block's channels). */
 typedef struct ln_wino_target {
-  float *dst;            /* plus a tile's dst: its corner */
+  void *dst;             /* plus a tile's dst: its corner */
   int64_t next;          /* elements to the channel block that will be wanted next, of the mask too */
   int64_t width;         /* vectors from row to row, of the mask too */
-  const float *bias, *mask;
+  const float *bias;
+  const void *mask;
   bool relu;
   ln_moments *moments;   /* merged into */
   double *sums;          /* added to */
@@ -58,7 +59,7 @@ typedef struct ln_wino_filter {
 typedef void (*ln_wino_product)(const float *v, const float *u, float *m, int64_t blocks, bool add,
                                 const float *ahead);
 
-typedef struct ln_wino_form { /* F(m x m, 3x3) */
+typedef struct ln_wino_form { /* F(m x m, 3x3); maps are activations (kern.h), and weights are rounded as those are */
   int m;
   void (*input)(const ln_wino_source *s, const ln_wino_tile *tiles, int64_t count, float *v, int64_t vectors, int64_t j,
                 int64_t step);
@@ -73,12 +74,12 @@ enum { LN_WINO_ROWS = 14 }; /* the most of any instruction set */
 typedef struct ln_wino_kerns {
   int rows;
   ln_wino_product product[2][LN_WINO_ROWS + 1]; /* [vectors - 1][rows] */
-  const ln_wino_form *form[2];                  /* m = 2, m = 4 */
+  const ln_wino_form *form[2][2];               /* [bf16][m = 2, m = 4] */
 } ln_wino_kerns;
 
 #ifdef LN_ISA
 #include "kern.h"
-extern const ln_wino_form KERN(wino_form2), KERN(wino_form4);
+extern const ln_wino_form KERN(wino_form2), KERN(wino_form4), KERN(wino_form2_bf16), KERN(wino_form4_bf16);
 extern const ln_wino_kerns KERN(wino);
 #endif
 

@@ -33,7 +33,7 @@ typedef struct plan {
   const ln_wino_form *form;
   int64_t lanes, m, side, positions;
   int64_t n, in[3], out[3], padding[3], taps; /* of the one direction; taps in depth */
-  bool backward;
+  bool backward, bf16;
   int64_t from, to;               /* vectors of channels */
   int64_t across, down, tiles;    /* tiles of a row, rows of a plane, all */
   int64_t k, k_block, k_blocks;   /* in vectors */
@@ -64,7 +64,7 @@ static void set_geometry(plan *p, const ln_conv_geometry *g, ln_conv_dir dir) {
 static int64_t tiles_of(const plan *p, int64_t m) { return p->n * p->out[0] * up(p->out[1], m) * up(p->out[2], m); }
 
 static void set_form(plan *p, int form) {
-  p->form = p->kerns->form[form];
+  p->form = p->kerns->form[p->bf16][form];
   p->m = p->form->m;
   p->side = p->m + 2;
   p->positions = p->side * p->side;
@@ -92,8 +92,9 @@ static void set_blocks(plan *p) {
   p->parts = p->shared ? 1 : least(p->groups, PARTS);
 }
 
-static plan plan_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir) {
-  plan p = {.kerns = cpu->kerns->wino, .lanes = cpu->lanes};
+/* Neither cuts nor workspace depend on bf16. */
+static plan plan_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, bool bf16) {
+  plan p = {.kerns = cpu->kerns->wino, .lanes = cpu->lanes, .bf16 = bf16};
   set_geometry(&p, g, dir);
   /* Products a channel pair, and what F(4x4) costs more in the transform of its weights. */
   set_form(&p, 36 * tiles_of(&p, 4) + 96 <= 16 * tiles_of(&p, 2));
@@ -152,12 +153,12 @@ static layout layout_of(const ln_cpu *cpu, const plan *p, bool kept) {
 }
 
 size_t ln_wino_workspace(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, bool kept) {
-  const plan p = plan_of(cpu, g, dir);
+  const plan p = plan_of(cpu, g, dir, false);
   return layout_of(cpu, &p, kept).total;
 }
 
 size_t ln_wino_kept_bytes(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir) {
-  const plan p = plan_of(cpu, g, dir);
+  const plan p = plan_of(cpu, g, dir, false);
   return p.shared ? 0 : (size_t)(p.panels * p.k_blocks) * ln_cpu_align((size_t)u_size(&p) * sizeof(float));
 }
 
@@ -167,9 +168,11 @@ typedef struct run {
   plan p;
   layout l;
   char *workspace;
-  const float *in, *weights;
-  float *out, *u; /* u: all transformed weights, NULL when shared */
-  int64_t in_image, out_image;
+  const char *in;
+  char *out;
+  const float *weights;
+  float *u; /* all transformed weights, NULL when shared */
+  int64_t in_image, out_image, act; /* act: bytes of an activation */
   const ln_epilogue *epilogue;
   ln_moments *moments; /* [part][channel], NULL when not asked for */
   double *sums;
@@ -231,7 +234,7 @@ static int64_t set_tiles(const run *r, int64_t group, ln_wino_tile *tiles) {
 static void make_input(const run *r, const ln_wino_tile *tiles, int64_t count, int64_t k, float *v) {
   const plan *p = &r->p;
   const int64_t tap = k / p->from, block = k % p->from, b = k / p->k_block, plane = p->in[1] * p->in[2] * p->lanes;
-  const ln_wino_source s = {.src = r->in + (block * p->in[0] + tap) * plane, .next = p->in[0] * plane, .width = p->in[2], .tap = (int32_t)tap,
+  const ln_wino_source s = {.src = r->in + (block * p->in[0] + tap) * plane * r->act, .next = p->in[0] * plane, .width = p->in[2], .tap = (int32_t)tap,
                             .depth = (int32_t)p->in[0]};
   p->form->input(&s, tiles, count, v + b * p->positions * v_step(p), least(p->k - b * p->k_block, p->k_block),
                  k % p->k_block, v_step(p) / p->lanes);
@@ -257,9 +260,9 @@ static void make_output(const run *r, const ln_wino_tile *tiles, int64_t count, 
   const int64_t volume = ln_conv_volume(p->out) * L;
   for (int64_t j = 0; j < width; j++) {
     const int64_t to = to0 + j, channel = (part * p->to + to) * L;
-    const ln_wino_target o = {.dst = r->out + to * volume, .next = volume, .width = p->out[2], .relu = e->relu,
+    const ln_wino_target o = {.dst = r->out + to * volume * r->act, .next = volume, .width = p->out[2], .relu = e->relu,
                               .bias = e->bias != NULL ? e->bias + to * L : NULL,
-                              .mask = e->mask != NULL ? e->mask + to * volume : NULL,
+                              .mask = e->mask != NULL ? (const char *)e->mask + to * volume * r->act : NULL,
                               .moments = r->moments != NULL ? r->moments + channel : NULL,
                               .sums = r->sums != NULL ? r->sums + channel : NULL};
     p->form->output(&o, tiles, count, m, width, j, m_step(p) / L);
@@ -340,7 +343,7 @@ static void finish_sums(const run *r) {
 void ln_wino_run(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_tensors *t,
                  const ln_conv_images *images, const ln_epilogue *epilogue, float *kept, bool fresh, void *workspace) {
   static const ln_epilogue none;
-  run r = {.p = plan_of(cpu, g, dir), .workspace = workspace, .weights = t->weights};
+  run r = {.p = plan_of(cpu, g, dir, images->bf16), .workspace = workspace, .weights = t->weights, .act = ln_conv_act_size(images)};
   const plan *p = &r.p;
   r.l = layout_of(cpu, p, kept != NULL);
   r.in = p->backward ? t->dst : t->src, r.out = p->backward ? t->src : t->dst;

@@ -113,35 +113,35 @@ typedef struct job {
 
 /* One side of the convolution, as transforming sees it. */
 typedef struct side {
-  const float *data;
+  const char *data;
   const int64_t *size;
   int64_t image, channel0, depth0, padding[2];
   float *to;
   int64_t position;
-  void (*transform)(const ln_wino_window *from, int64_t tiles, float *to, int64_t position);
+  ln_wino_grad_transform *transform;
 } side;
 
 static side src_side(const job *j) {
   const ln_conv_geometry *g = j->g;
   return (side){j->t->src, g->in, j->images->src_image, j->ci0, j->plane0 + j->tap - g->padding[0],
-                {g->padding[1], g->padding[2]}, j->x, j->p.x_position, j->kern->input};
+                {g->padding[1], g->padding[2]}, j->x, j->p.x_position, j->kern->input[j->images->bf16]};
 }
 
 static side dst_side(const job *j) {
   return (side){j->t->dst, j->g->out, j->images->dst_image, j->co0, j->plane0, {0, 0}, j->y, j->p.y_position,
-                j->kern->gradient};
+                j->kern->gradient[j->images->bf16]};
 }
 
 /* Tiles [begin, end) of the group, one block of channels, row of tiles by row. */
 static void transform_run(const job *j, const side *s, int64_t block, int64_t begin, int64_t end) {
   const plan *p = &j->p;
   const int64_t plane_size = s->size[1] * s->size[2] * p->lanes;
-  const float *channels = s->data + (s->channel0 / p->lanes + block) * s->size[0] * plane_size;
+  const int64_t channels = (s->channel0 / p->lanes + block) * s->size[0] * plane_size, act = ln_conv_act_size(j->images);
   for (int64_t k = begin, count; k < end; k += count) {
     const int64_t tile = j->tile0 + k, column = tile % p->columns, row = tile / p->columns % p->rows;
     const int64_t plane = tile / p->columns / p->rows, image = plane / j->planes, depth = s->depth0 + plane % j->planes;
     count = at_most(at_most(end - k, p->columns - column), LN_WINO_STRIP);
-    const ln_wino_window from = {channels + image * s->image + depth * plane_size, s->size[1], s->size[2],
+    const ln_wino_window from = {s->data + (channels + image * s->image + depth * plane_size) * act, s->size[1], s->size[2],
                                  row * LN_WINO_TILE - s->padding[0], column * LN_WINO_TILE - s->padding[1]};
     s->transform(&from, count, s->to + (block * j->p.group + k) * p->lanes, s->position);
   }

@@ -18,7 +18,7 @@ enum {
 /* A window on one channel block of one plane, [h][w][lanes]: row y and column x of its corner may lie
  * outside, as may all else; what lies outside is zero. */
 typedef struct ln_wino_window {
-  const float *plane;
+  const void *plane; /* activations (kern.h) */
   int64_t h, w, y, x;
 } ln_wino_window;
 
@@ -38,10 +38,11 @@ typedef struct ln_wino_grad_product {
   bool add;                /* to what the sums hold */
 } ln_wino_grad_product;
 
+typedef void ln_wino_grad_transform(const ln_wino_window *from, int64_t tiles, float *to, int64_t position);
+
 typedef struct ln_wino_grad_kerns {
   /* B^T x B of `tiles` patches of 6x6, 4 columns apart, and A dy A^T of as many tiles of 4x4. */
-  void (*input)(const ln_wino_window *from, int64_t tiles, float *to, int64_t position);
-  void (*gradient)(const ln_wino_window *from, int64_t tiles, float *to, int64_t position);
+  ln_wino_grad_transform *input[2], *gradient[2]; /* [bf16] */
   void (*product)(const ln_wino_grad_product *p, const ln_wino_sums *sums, int position);
   /* G^T sums G: rows [row0, row1) of the sums into weights[row * row_step + channel * channel_step + tap], 9 taps. */
   void (*output)(const ln_wino_sums *sums, int64_t row0, int64_t row1, float *weights, int64_t row_step,
@@ -50,6 +51,7 @@ typedef struct ln_wino_grad_kerns {
 
 #ifdef LN_ISA
 extern const ln_wino_grad_kerns KERN(wino_grad);
+extern ln_wino_grad_transform KERN(wino_grad_input), KERN(wino_grad_gradient), KERN(wino_grad_input_bf16), KERN(wino_grad_gradient_bf16);
 #endif
 
 #endif

@@ -14,7 +14,7 @@ typedef struct ln_draft_slot {
   ln_meta meta;
   int external;    /* index among the work's externals; -1: computed here */
   bool is_cell, live;
-  bool low;        /* rounded to bf16 (precision.c) */
+  bool low;        /* rounded to bf16 (precision.c), and stored so where meta.dtype is LN_BF16 (layout.c) */
   ln_layout layout;
   int whole;       /* the slot that this one is a slice of along dim 1; -1: none */
   int64_t channel; /* its first channel in there */
@@ -73,7 +73,6 @@ int ln_pass_new_channel_slot(ln_draft *d, int like);
  * (ctx->passes_off, from LUNETTE_PASSES=-name,-name). A backend without `layouts` gets none. */
 void ln_pass_precision(ln_draft *d);
 void ln_pass_round(ln_draft *d);
-void ln_pass_stow(ln_draft *d);
 void ln_pass_fuse_norm(ln_draft *d);
 void ln_pass_fold_norm(ln_draft *d);
 void ln_pass_fuse_conv(ln_draft *d);

@@ -3,8 +3,8 @@
  *   conv, then batch_norm_eval or norm_relu with statistics that are there before the plan runs
  *     -> conv_norm or conv_norm_relu
  *
- * With gradients the convolution's output is kept for them, so this does not apply. Neither
- * does it under --precision bf16, where that output is rounded.
+ * With gradients the convolution's output is kept for them, so this does not apply. Under --precision bf16 the rounding
+ * of that output goes with it.
  */
 #include "draft.h"
 
@@ -20,7 +20,7 @@ static void join(ln_draft *d, int at) {
   bool relu = ln_draft_is_op(d, user, LN_OP_norm_relu);
   if (!relu && !ln_draft_is_op(d, user, LN_OP_batch_norm_eval)) return;
   const ln_draft_step *norm = d->step[user];
-  if (norm->in[0] != conv->out[0] || !from_outside(d, norm) || d->slot[conv->out[0]].low) return;
+  if (norm->in[0] != conv->out[0] || !from_outside(d, norm)) return;
   const int in[7] = {conv->in[0], conv->in[1], conv->in[2], norm->in[1], norm->in[2], norm->in[3], norm->in[4]};
   int y = norm->out[0];
   double eps = norm->attrs.eps;

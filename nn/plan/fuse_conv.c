@@ -44,7 +44,7 @@ static bool join_relu(ln_draft *d, int at) {
 
 static bool join_moments(ln_draft *d, int at) {
   int y = d->step[at]->out[0], user = ln_draft_find_user(d, y, LN_OP_moments, 0, at);
-  if (user < 0 || d->slot[y].low) return false; /* statistics are those of the rounded output */
+  if (user < 0) return false;
   int in[3] = {d->step[at]->in[0], d->step[at]->in[1], d->step[at]->in[2]};
   int mean = d->step[user]->out[0], var = d->step[user]->out[1];
   ln_draft_step *s = ln_draft_replace(d, at, LN_OP_conv_moments, 3, 3);
@@ -64,7 +64,7 @@ static bool join_relu_grad(ln_draft *d, int at, ln_op op) {
   if (!ln_draft_is_op(d, user, LN_OP_relu_grad) || d->step[user]->in[0] != conv->out[0]) return false;
   if (conv->nin > 2 && conv->in[2] >= 0) return false; /* a bias, so no gradient */
   int g = d->step[user]->out[0], mask = d->step[user]->in[1], x = conv->in[0], w = conv->in[1];
-  int sum = d->slot[g].low ? -1 : ln_pass_take_channel_sum(d, g);
+  int sum = ln_pass_take_channel_sum(d, g);
   if (sum < 0) sum = ln_pass_new_channel_slot(d, g);
   ln_draft_step *s = ln_draft_replace(d, at, op, 3, 2);
   if (s == NULL) return false;

@@ -7,7 +7,9 @@
  * logits) too. These points are a matter of ops and shapes alone, decided before any fusion, and are the same
  * on every machine; so what an activation is rounded to does not depend on what can multiply it fastest.
  *
- * Two passes: `precision` marks slots before anything is fused, `round` puts the rounding in.
+ * `precision` marks slots before anything is fused. `layout` stores them as bf16 where the backend's kernels do, which
+ * then round what they write and the weights they read. `round` puts in the rounding for the other steps. (A batch
+ * norm that is folded into a convolution under no_grad: it is the folded weights that are rounded, where they are.)
  */
 #include "../graph/internal.h"
 #include "draft.h"
@@ -36,7 +38,7 @@ static bool is_exact(const ln_draft *d, const ln_draft_step *s) {
 
 /* The step writes to a new slot, from which the old one is rounded. */
 static void round_output(ln_draft *d, int at) {
-  int y = d->step[at]->out[0], raw = ln_draft_new_slot(d, &d->slot[y].meta, LN_PLAIN);
+  int y = d->step[at]->out[0], raw = ln_draft_new_slot(d, &d->slot[y].meta, d->slot[y].layout);
   ln_draft_step *s = ln_draft_insert(d, at + 1, d->step[at], LN_OP_round_bf16, 1, 1);
   if (s == NULL) return;
   d->step[at]->out[0] = raw;
@@ -44,12 +46,17 @@ static void round_output(ln_draft *d, int at) {
   s->out[0] = y;
 }
 
+/* Is its output rounded, but not by itself? */
+static bool wants_round(const ln_draft *d, const ln_draft_step *s) {
+  return s->nout > 0 && s->out[0] >= 0 && d->slot[s->out[0]].low && d->slot[s->out[0]].meta.dtype == LN_F32 && s->op != LN_OP_reorder;
+}
+
 /* Convolutions other than weight gradients read weights as input 2. */
-static bool reads_weights(const ln_draft *d, const ln_draft_step *s) {
+static bool reads_weights(const ln_draft_step *s) {
   switch (s->op) {
   case LN_OP_conv: case LN_OP_conv_relu: case LN_OP_conv_moments: case LN_OP_conv_masked: case LN_OP_conv_transpose:
   case LN_OP_conv_input_grad: case LN_OP_conv_input_grad_masked:
-    return s->out[0] >= 0 && d->slot[s->out[0]].low;
+    return true;
   default: return false;
   }
 }
@@ -63,11 +70,32 @@ static void round_weights(ln_draft *d, int at) {
   d->step[at + 1]->in[1] = rounded;
 }
 
+/* Statistics that a convolution makes of its output would be those before the rounding: they become
+ * a step of their own again, behind it. */
+static void split_statistics(ln_draft *d, int at) {
+  const ln_draft_step *s = d->step[at];
+  const bool moments = s->op == LN_OP_conv_moments, backward = s->op == LN_OP_conv_input_grad_masked;
+  if (!moments && !backward && s->op != LN_OP_conv_masked) return;
+  const int x = s->in[0], w = s->in[1], third = s->in[2], y = s->out[0], first = s->out[1], second = moments ? s->out[2] : -1;
+  const int g = moments ? y : ln_draft_new_slot(d, &d->slot[y].meta, d->slot[y].layout);
+  ln_draft_step *behind = ln_draft_insert(d, at + 1, s, moments ? LN_OP_moments : LN_OP_relu_grad_sum, moments ? 1 : 2, 2);
+  ln_draft_step *conv = ln_draft_replace(d, at, backward ? LN_OP_conv_input_grad : LN_OP_conv, backward ? 2 : 3, 1);
+  if (behind == NULL || conv == NULL) return;
+  d->slot[g].low = true;
+  conv->in[0] = x;
+  conv->in[1] = w;
+  if (moments) conv->in[2] = third; /* the bias */
+  else behind->in[1] = third;       /* the mask */
+  conv->out[0] = behind->in[0] = g;
+  behind->out[0] = moments ? first : y;
+  behind->out[1] = moments ? second : first;
+}
+
 void ln_pass_round(ln_draft *d) {
   for (int p = 0; p < d->nstep && !d->failed; p++) {
-    if (reads_weights(d, d->step[p])) round_weights(d, p++);
-    const ln_draft_step *s = d->step[p];
-    if (d->failed || s->nout == 0 || s->out[0] < 0) continue;
-    if (d->slot[s->out[0]].low && !is_exact(d, s)) round_output(d, p++);
+    if (!wants_round(d, d->step[p])) continue;
+    split_statistics(d, p);
+    if (reads_weights(d->step[p])) round_weights(d, p++);
+    if (!d->failed && !is_exact(d, d->step[p])) round_output(d, p++);
   }
 }
