@@ -1,5 +1,5 @@
-/* blocked.h: one op in the plain layout and in the blocked one, for tests/blocked_test.c: examples with their data, blocked
- * copies of them whose images lie apart with guards between them, and how the two compare.
+/* blocked.h: one op in the plain layout and in the blocked one, for tests/blocked_test.c and bf16.h: examples with their data,
+ * blocked copies of them whose images lie apart with guards between them, and how the two compare.
  */
 #ifndef LN_TESTS_BLOCKED_H
 #define LN_TESTS_BLOCKED_H
@@ -29,7 +29,7 @@ typedef struct example {
   ln_error err;
 } example;
 
-static void check(bool good, const example *e, const char *what) {
+static inline void check(bool good, const example *e, const char *what) {
   if (good) {
     passed++;
     return;
@@ -43,7 +43,7 @@ static void check(bool good, const example *e, const char *what) {
            (int)e->attrs.kernel[0], (int)e->attrs.stride[0], e->err.text);
 }
 
-static void *fresh(size_t bytes) {
+static inline void *fresh(size_t bytes) {
   void *block = ln_alloc(&mem, bytes);
   if (block == NULL) abort();
   return block;
@@ -51,17 +51,17 @@ static void *fresh(size_t bytes) {
 
 /* -- examples */
 
-static bool is_image(const ln_arg *a) { return a->meta.rank >= 3 && a->numel != 1; }
+static inline bool is_image(const ln_arg *a) { return a->meta.rank >= 3 && a->numel != 1; }
 
-static ln_arg *arg_of(example *e, int i) { return i < e->call.nin ? &e->in[i] : &e->out[i - e->call.nin]; }
+static inline ln_arg *arg_of(example *e, int i) { return i < e->call.nin ? &e->in[i] : &e->out[i - e->call.nin]; }
 
-static void begin(example *e) {
+static inline void begin(example *e) {
   memset(e, 0, sizeof *e);
   ln_attrs_default(&e->attrs, &e->scalars);
 }
 
 /* in[].meta and attrs are set; asks the shape rule for the rest and gives outputs memory. */
-static bool complete(example *e, ln_op op, int nin) {
+static inline bool complete(example *e, ln_op op, int nin) {
   ln_meta in[MAX_IN], out[LN_MAX_OUTPUTS];
   const int nout = ln_op_info_get(op)->nout;
   e->call = (ln_call){.op = op, .nin = nin, .nout = nout, .in = e->in, .out = e->out, .attrs = &e->attrs,
@@ -79,7 +79,7 @@ static bool complete(example *e, ln_op op, int nin) {
   return true;
 }
 
-static ln_code run_on(ln_cpu *cpu, example *e) {
+static inline ln_code run_on(ln_cpu *cpu, example *e) {
   ln_code code = backend->prepare(cpu, &e->call);
   if (code != LN_OK) return code;
   e->call.workspace = fresh(e->call.workspace_bytes);
@@ -90,14 +90,14 @@ static ln_code run_on(ln_cpu *cpu, example *e) {
   return code;
 }
 
-static void drop(example *e) {
+static inline void drop(example *e) {
   for (int i = 0; i < e->call.nin + e->call.nout; i++) ln_free(&mem, arg_of(e, i)->data);
 }
 
 /* -- between the layouts, element by element */
 
 /* Where element i of a plain tensor lies in its blocked form. */
-static int64_t blocked_index(const ln_arg *a, int64_t i) {
+static inline int64_t blocked_index(const ln_arg *a, int64_t i) {
   const int64_t lanes = one->lanes, each = a->numel / a->meta.dim[0], s = each / a->meta.dim[1];
   const int64_t n = i / each, c = i % each / s;
   return n * a->image + (c / lanes * s + i % s) * lanes + c % lanes;
@@ -105,9 +105,9 @@ static int64_t blocked_index(const ln_arg *a, int64_t i) {
 
 enum { MARGIN = 24 }; /* guards before the first image */
 
-static int64_t room(const ln_arg *a) { return a->meta.dim[0] * a->image + MARGIN; }
+static inline int64_t room(const ln_arg *a) { return a->meta.dim[0] * a->image + MARGIN; }
 
-static void to_blocked(ln_arg *to, const ln_arg *from, int64_t gap, bool copy) {
+static inline void to_blocked(ln_arg *to, const ln_arg *from, int64_t gap, bool copy) {
   *to = *from;
   to->layout = LN_BLOCKED;
   to->image = from->numel / from->meta.dim[0] + gap;
@@ -118,9 +118,9 @@ static void to_blocked(ln_arg *to, const ln_arg *from, int64_t gap, bool copy) {
   to->data = data;
 }
 
-static void drop_blocked(ln_arg *a) { ln_free(&mem, (int32_t *)a->data - MARGIN); }
+static inline void drop_blocked(ln_arg *a) { ln_free(&mem, (int32_t *)a->data - MARGIN); }
 
-static bool guards_stand(const ln_arg *a) {
+static inline bool guards_stand(const ln_arg *a) {
   const int32_t *data = (int32_t *)a->data;
   const int64_t each = a->numel / a->meta.dim[0];
   for (int64_t i = -MARGIN; i < 0; i++)
@@ -133,7 +133,7 @@ static bool guards_stand(const ln_arg *a) {
 
 /* -- comparing */
 
-static bool near_to(const float *a, const float *b, int64_t n) {
+static inline bool near_to(const float *a, const float *b, int64_t n) {
   double difference = 0, norm = 0;
   for (int64_t i = 0; i < n; i++) {
     difference += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
@@ -143,7 +143,7 @@ static bool near_to(const float *a, const float *b, int64_t n) {
 }
 
 /* A blocked or plain result beside the plain one. */
-static bool same(const ln_arg *got, const ln_arg *want, bool exact) {
+static inline bool same(const ln_arg *got, const ln_arg *want, bool exact) {
   float *plain = fresh((size_t)want->numel * 4);
   for (int64_t i = 0; i < want->numel; i++)
     plain[i] = ((float *)got->data)[got->layout == LN_BLOCKED ? blocked_index(got, i) : i];
@@ -156,7 +156,7 @@ static bool same(const ln_arg *got, const ln_arg *want, bool exact) {
 /* -- one example in both layouts */
 
 /* What the call is with its images blocked; which of its inputs already was does not matter. */
-static void ask_layouts(example *e, const example *plain, int already) {
+static inline void ask_layouts(example *e, const example *plain, int already) {
   for (int i = 0; i < e->call.nin; i++) e->in[i].layout = i == already ? LN_BLOCKED : LN_PLAIN;
   for (int o = 0; o < e->call.nout; o++) e->out[o].layout = LN_PLAIN;
   backend->layouts(one, &e->call);
@@ -173,7 +173,7 @@ typedef struct variant {
 } variant;
 
 /* Runs the call again with another number of threads. */
-static void compare_threads(example *e, const example *plain) {
+static inline void compare_threads(example *e, const example *plain) {
   void *before[LN_MAX_OUTPUTS];
   size_t bytes[LN_MAX_OUTPUTS];
   for (int o = 0; o < e->call.nout; o++) {
@@ -190,7 +190,7 @@ static void compare_threads(example *e, const example *plain) {
   for (int o = 0; o < e->call.nout; o++) ln_free(&mem, before[o]);
 }
 
-static void run_variant(example *plain, const variant *v, bool exact) {
+static inline void run_variant(example *plain, const variant *v, bool exact) {
   example e = *plain;
   ln_arg asked_in[MAX_IN], asked_out[LN_MAX_OUTPUTS];
   e.call.in = e.in, e.call.out = e.out, e.call.attrs = &e.attrs, e.call.scalars = &e.scalars, e.call.err = &e.err;
@@ -222,7 +222,7 @@ static void run_variant(example *plain, const variant *v, bool exact) {
   }
 }
 
-static void compare(example *plain, bool exact) {
+static inline void compare(example *plain, bool exact) {
   const ln_arg *image = is_image(&plain->in[0]) ? &plain->in[0] : &plain->in[1];
   const int64_t plane = image->numel / image->meta.dim[0] / image->meta.dim[1] * one->lanes;
   check(run_on(one, plain) == LN_OK, plain, "runs plain");
@@ -233,9 +233,42 @@ static void compare(example *plain, bool exact) {
   if (may_overwrite) run_variant(plain, &(variant){plane, true, one}, exact);
 }
 
+/* -- every instruction set of this processor */
+
+static inline bool open_device(ln_cpu **cpu, int threads) {
+  ln_error err;
+  const ln_device_options options = {.threads = threads, .deterministic = true};
+  void *self;
+  if (backend->open(&mem, &options, &self, &err) != LN_OK) return false;
+  *cpu = self;
+  return true;
+}
+
+/* Prints the total; the status of main. */
+static inline int run_everywhere(void (*run)(void)) {
+  static const char *const isas[] = {"generic", "avx2", "avx512"};
+  int skipped = 0;
+  backend = ln_cpu_backend();
+  for (int i = 0; i < 3; i++) {
+    isa = isas[i];
+    setenv("LUNETTE_ISA", isa, 1);
+    if (!open_device(&one, 1)) {
+      printf("%s: skipped, not on this processor\n", isa);
+      skipped++;
+      continue;
+    }
+    if (!open_device(&three, 3)) abort();
+    run();
+    backend->close(one), backend->close(three);
+  }
+  if (mem.live != 0) failed++, printf("FAILED: %zu bytes are still live\n", (size_t)mem.live);
+  printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
+  return failed != 0;
+}
+
 /* -- inputs */
 
-static ln_meta meta_of(ln_dtype dtype, int rank, const int64_t *dim) {
+static inline ln_meta meta_of(ln_dtype dtype, int rank, const int64_t *dim) {
   ln_meta m = {.dtype = dtype, .rank = rank};
   for (int i = 0; i < rank; i++) m.dim[i] = dim[i];
   return m;
@@ -243,7 +276,7 @@ static ln_meta meta_of(ln_dtype dtype, int rank, const int64_t *dim) {
 
 /* kind: 'x' a normal image, 'n' one with NaN and infinities, 'p' positive, 'o' far from 0, 'c' a vector of the channels,
  * 'v' a positive one, 's' a scalar, '-' absent. */
-static void fill(ln_arg *a, char kind) {
+static inline void fill(ln_arg *a, char kind) {
   float *data = a->data = fresh(ln_nbytes(&a->meta));
   const int64_t n = a->numel = ln_numel(&a->meta);
   const uint64_t counter = drawn++;
@@ -255,7 +288,7 @@ static void fill(ln_arg *a, char kind) {
   }
 }
 
-static void set_inputs(example *e, const char *kinds, const ln_meta *image) {
+static inline void set_inputs(example *e, const char *kinds, const ln_meta *image) {
   for (int i = 0; kinds[i]; i++) {
     if (kinds[i] == '-') continue;
     e->in[i].meta = *image;

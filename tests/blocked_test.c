@@ -1,9 +1,15 @@
 /* blocked_test.c: the kernels of the blocked layout beside those of the plain one, on every instruction set of
  * this processor: what layouts says, values (bits, but for sums), images that lie apart with guards between
  * them, outputs over the first input, the same bits for one and three threads. Plain or blocked, what the planner
- * takes apart gives the bits of the whole.
+ * takes apart gives the bits of the whole. And the same kernels over what is stored as bf16 (bf16.h).
  */
-#include "blocked.h"
+#include "bf16.h"
+
+static void compare_all(example *e, bool exact) {
+  compare(e, exact);
+  const bool low = compare_bf16(e, 0, NULL, NULL), rounded = (ln_op_get(e->call.op)->flags & LN_LOW) != 0;
+  check(low || !rounded || e->call.op == LN_OP_avg_pool_grad, e, "what is rounded can be stored as bf16");
+}
 
 /* -- elementwise ops, norms, sums: same-shaped images */
 
@@ -60,7 +66,7 @@ static void run_rows(const ln_meta *image) {
     begin(&e);
     e.scalars.lo = -0.5, e.scalars.hi = 0.75;
     set_inputs(&e, rows[r].in, image);
-    if (complete(&e, rows[r].op, (int)strlen(rows[r].in))) compare(&e, rows[r].exact); /* else one element a channel */
+    if (complete(&e, rows[r].op, (int)strlen(rows[r].in))) compare_all(&e, rows[r].exact); /* else one element a channel */
     drop(&e);
   }
   for (int keepdim = 0; keepdim < 2; keepdim++) {
@@ -71,7 +77,7 @@ static void run_rows(const ln_meta *image) {
       if (d != 1) e.attrs.dims[e.attrs.ndims++] = d;
     set_inputs(&e, "x", image);
     if (!complete(&e, LN_OP_sum, 1)) abort();
-    compare(&e, false);
+    compare_all(&e, false);
     drop(&e);
   }
 }
@@ -86,7 +92,7 @@ static void run_channels(const ln_meta *image) {
   e.in[1].meta.dim[1] += one->lanes;
   fill(&e.in[1], 'n');
   if (!complete(&e, LN_OP_cat, 3)) abort();
-  compare(&e, true);
+  compare_all(&e, true);
   for (int part = 0; part < 2; part++) {
     example s;
     begin(&s);
@@ -94,7 +100,7 @@ static void run_channels(const ln_meta *image) {
     s.in[0].meta = e.out[0].meta;
     fill(&s.in[0], 'n');
     if (!complete(&s, LN_OP_slice, 1)) abort();
-    compare(&s, true);
+    compare_all(&s, true);
     drop(&s);
   }
   drop(&e);
@@ -136,7 +142,7 @@ static void run_pool_grad(const ln_meta *image, const ln_meta *pooled, const int
   for (int64_t i = 0; i < n; i++)
     data[i] = indices ? indices[i] : (int32_t)ln_below_at(3, 0, drawn++, (uint64_t)volume);
   if (!complete(&e, add ? LN_OP_max_pool_grad_add : LN_OP_max_pool_grad, gy + 2)) abort();
-  compare(&e, true);
+  compare_all(&e, true);
   /* An index outside is refused before anything is written. */
   data[n / 2] = (int32_t)volume;
   check(run_on(one, &e) == LN_EINVAL, &e, "refuses an index outside, plain");
@@ -158,13 +164,13 @@ static void run_average(const ln_meta *image, const window *w) {
   set_window(&e.attrs, w);
   set_inputs(&e, "x", image);
   if (complete(&e, LN_OP_avg_pool, 1)) {
-    compare(&e, true);
+    compare_all(&e, true);
     begin(&back);
     set_window(&back.attrs, w);
     set_size(&back.attrs, image);
     set_inputs(&back, "x", &e.out[0].meta);
     if (!complete(&back, LN_OP_avg_pool_grad, 1)) abort();
-    compare(&back, true);
+    compare_all(&back, true);
     drop(&back);
   }
   drop(&e);
@@ -177,7 +183,7 @@ static void run_pools(const ln_meta *image) {
     set_window(&e.attrs, &windows[k]);
     set_inputs(&e, "n", image);
     if (complete(&e, LN_OP_max_pool, 1)) {
-      compare(&e, true);
+      compare_all(&e, true);
       for (int add = 0; add < 2; add++) {
         run_pool_grad(image, &e.out[0].meta, e.out[1].data, add);
         if (k == 0) run_pool_grad(image, &e.out[0].meta, NULL, add);
@@ -205,11 +211,11 @@ static void run_resampling(const ln_meta *image) {
     example back = e;
     set_inputs(&e, "x", image);
     if (!complete(&e, LN_OP_interpolate, 1)) abort();
-    compare(&e, true);
+    compare_all(&e, true);
     set_size(&back.attrs, image);
     set_inputs(&back, "x", &resized);
     if (!complete(&back, LN_OP_interpolate_grad, 1)) abort();
-    compare(&back, true);
+    compare_all(&back, true);
     drop(&back);
     drop(&e);
   }
@@ -320,32 +326,4 @@ static void run_isa(void) {
   run_refusals();
 }
 
-static bool open_device(ln_cpu **cpu, int threads) {
-  ln_error err;
-  const ln_device_options options = {.threads = threads, .deterministic = true};
-  void *self;
-  if (backend->open(&mem, &options, &self, &err) != LN_OK) return false;
-  *cpu = self;
-  return true;
-}
-
-int main(void) {
-  static const char *const isas[] = {"generic", "avx2", "avx512"};
-  int skipped = 0;
-  backend = ln_cpu_backend();
-  for (int i = 0; i < 3; i++) {
-    isa = isas[i];
-    setenv("LUNETTE_ISA", isa, 1);
-    if (!open_device(&one, 1)) {
-      printf("%s: skipped, not on this processor\n", isa);
-      skipped++;
-      continue;
-    }
-    if (!open_device(&three, 3)) abort();
-    run_isa();
-    backend->close(one), backend->close(three);
-  }
-  if (mem.live != 0) failed++, printf("FAILED: %zu bytes are still live\n", (size_t)mem.live);
-  printf("%d passed, %d failed, %d skipped\n", passed, failed, skipped);
-  return failed != 0;
-}
+int main(void) { return run_everywhere(run_isa); }
