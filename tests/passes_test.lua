@@ -184,7 +184,7 @@ check.test("in evaluation a norm is part of its convolution, and follows the par
     check.equal(count.batch_norm_eval, nil)
     check.equal(evaluate(), outs[round])
     core.passes("-fold_norm")
-    check.near(outs[round], evaluate(), 1e-5)
+    check.near(outs[round], evaluate(), low and 1e-3 or 1e-5) -- under bf16 unfolded rounds once more
     local norm = net.down[2]
     if round == 1 then norm.running_mean:add_(0.3) else norm.weight:mul_(1.7) end
     core.flush()
