@@ -144,7 +144,7 @@ static ln_code run(trial *t, double *seconds) {
 
 /* Twice, as the first touches its workspace; once where even that is no excuse. */
 static ln_code run_alone(job *j) {
-  const double hopeless = 4, behind = 1.5;
+  const double hopeless = 3, behind = 1.5;
   double best = 1e30, again;
   ln_code code = LN_OK;
   for (int i = 0; i < j->trials && code == LN_OK; i++) {
