@@ -93,8 +93,9 @@ function kernels.text(entries, all)
     lines[#lines + 1] = ("%-" .. width .. "s  %-9s %10.4g  %-9s %10.4g  %.2f"):format(key, e.shipped, e.ms[e.shipped], e.choice,
       e.ms[e.choice], gain(e))
   end
-  lines[#lines + 1] = ("%d convolutions measured; another kernel than the shipped rule's is taken for %d"):format(
-    all and #keys or #keys + others, #kernels.choices(entries))
+  local count = #keys + others
+  lines[#lines + 1] = ("%d convolution%s measured; another kernel than the shipped rule's is taken for %d"):format(count,
+    count == 1 and "" or "s", #kernels.choices(entries))
   return table.concat(lines, "\n")
 end
 
