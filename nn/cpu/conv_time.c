@@ -12,7 +12,7 @@
 
 #include "conv_measured.h"
 
-enum { MAX_IN = 3, MAX_OUT = 2, MIN_ROUNDS = 3, MAX_ROUNDS = 25 };
+enum { MAX_IN = 3, MAX_OUT = 2, MIN_ROUNDS = 5, MAX_ROUNDS = 25 };
 static_assert((int)LN_CONV_METHODS <= (int)LN_MAX_TIMINGS, "room for each");
 
 /* One method's step. */
