@@ -185,6 +185,22 @@ check.test("another kernel must be faster by more than measurements differ", fun
   check.truthy(message:find("no convolution", 1, true), message)
 end)
 
+check.test("who beats the shipped kernel must do so twice", function()
+  local time, calls = tune_c.time, 0
+  local function measured(...) -- seconds of the other kernel, call by call
+    local list = { ... }
+    calls = 0
+    tune_c.time = function() -- luacheck: ignore 122
+      calls = calls + 1
+      return { { kernel = "winograd", seconds = 1 }, { kernel = "direct", seconds = list[calls] } }
+    end
+    return kernels.measure({ key = true }, 10).key
+  end
+  local results = { { measured(0.5, 0.6).choice, calls }, { measured(0.5, 1.1).choice, calls }, { measured(2).choice, calls } }
+  tune_c.time = time -- luacheck: ignore 122
+  check.equal(results, { { "direct", 2 }, { "winograd", 2 }, { "winograd", 1 } })
+end)
+
 check.test("choices made during a session: earlier plans are forgotten", function()
   local F = require "lunette.nn.functional"
   local x, w = lt.rand(2, 16, 24, 24), lt.rand(32, 16, 3, 3)

@@ -39,6 +39,19 @@ local function entry_of(timings)
 end
 kernels.entry_of = entry_of
 
+-- The entry of a key, or nil and why not. Who beats the shipped rule must do so twice: other programs come and go.
+local function measure_one(key, seconds)
+  local timings, problem = c.time(key, seconds)
+  if not timings or not timings[1] then return nil, problem end
+  local entry = entry_of(timings)
+  if entry.choice == entry.shipped then return entry end
+  timings, problem = c.time(key, seconds)
+  if not timings then return nil, problem end
+  local again = entry_of(timings)
+  if again.choice ~= entry.choice then again.choice = again.shipped end
+  return again
+end
+
 local function sorted_keys(set)
   local keys = {}
   for key in pairs(set) do keys[#keys + 1] = key end
@@ -59,9 +72,9 @@ function kernels.measure(set, seconds)
     end
     if terminal then io.stderr:write(("\rconvolution %d of %d, %.0f s "):format(i, #keys, seconds - remaining)) end
     -- half of an even share goes into rounds: the first run of each kernel takes the rest
-    local timings, problem = c.time(key, math.min(0.5, 0.5 * remaining / (#keys - i + 1)))
-    if timings and timings[1] then entries[key] = entry_of(timings)
-    else failed, message = failed + 1, problem end
+    local entry, problem = measure_one(key, math.min(0.5, 0.5 * remaining / (#keys - i + 1)))
+    entries[key] = entry
+    if not entry then failed, message = failed + 1, problem end
   end
   if terminal then io.stderr:write("\r\27[K") end
   return entries, left, failed, message
