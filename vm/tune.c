@@ -59,19 +59,29 @@ static int choose(lua_State *L) {
   return 1;
 }
 
-/* planned(): the keys of the choices in all plans at hand, each once: key -> the kernel that was taken */
+/* planned(): the keys of the choices in all plans at hand, each once, in the order of steps, the last plan first; and a
+ * table key -> the kernel that was taken */
 static int planned(lua_State *L) {
   const ln_ctx *ctx = vm_ctx(L);
   char key[LN_CHOICE_KEY];
+  int count = 0;
+  lua_settop(L, 0);
+  lua_newtable(L);
   lua_newtable(L);
   for (const ln_plan *plan = ln_plan_last(ctx); plan != NULL; plan = plan->next)
     for (int s = 0; s < plan->nstep; s++) {
       const char *kernel = ln_plan_chosen(ctx, plan, s, key);
       if (kernel == NULL) continue;
+      lua_getfield(L, 2, key);
+      bool known = !lua_isnil(L, -1);
+      lua_pop(L, 1);
+      if (known) continue;
+      lua_pushstring(L, key);
+      lua_rawseti(L, 1, ++count);
       lua_pushstring(L, kernel);
-      lua_setfield(L, -2, key);
+      lua_setfield(L, 2, key);
     }
-  return 1;
+  return 2;
 }
 
 /* rehearse(): plans what is pending without running it */

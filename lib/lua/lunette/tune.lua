@@ -185,7 +185,7 @@ end
 local function measure_planned(seconds)
   if sys.settings().deterministic then return nil, DETERMINISTIC end
   local planned = choices.planned()
-  if next(planned) == nil then return nil, "no convolution was planned" end
+  if #planned == 0 then return nil, "no convolution was planned" end
   local started = sys.clock()
   local entries, left, failed, message = kernels.measure(planned, seconds)
   print(kernels.text(entries))
