@@ -6,10 +6,14 @@
 #include "winograd.h"
 
 const char *ln_conv_method_name(ln_conv_method method) {
-  static const char *const names[LN_CONV_METHODS] = {
-      [LN_CONV_PRODUCTS] = "products", [LN_CONV_DIRECT] = "direct", [LN_CONV_THIN] = "thin",
-      [LN_CONV_TILES] = "tiles", [LN_CONV_WINOGRAD] = "winograd"};
-  return names[method];
+  switch (method) {
+  case LN_CONV_PRODUCTS: return "products";
+  case LN_CONV_DIRECT: return "direct";
+  case LN_CONV_THIN: return "thin";
+  case LN_CONV_TILES: return "tiles";
+  case LN_CONV_WINOGRAD: return "winograd";
+  }
+  return "";
 }
 
 static bool able_as_winograd(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {

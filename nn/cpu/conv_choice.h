@@ -11,7 +11,7 @@ typedef enum ln_conv_method {
   LN_CONV_TILES,    /* conv_tiles.h */
   LN_CONV_WINOGRAD  /* winograd.h */
 } ln_conv_method;
-enum { LN_CONV_METHODS = LN_CONV_WINOGRAD + 1 };
+enum { LN_CONV_METHODS = LN_CONV_WINOGRAD + 1 }; /* the last; their names are in tune.json, so they stay what they are */
 
 const char *ln_conv_method_name(ln_conv_method method); /* "winograd" */
 bool ln_conv_able(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides,
