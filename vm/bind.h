@@ -100,6 +100,9 @@ void vm_parse_attrs(vm_call *call);
 /* "dtype" of a table of options; LN_NONE when absent. */
 ln_dtype vm_opt_dtype(lua_State *L, const char *op, int table);
 
+/* -- tune.c: has lunette/tune.lua's choices loaded when a device opens */
+void vm_open_tune(vm_host *host);
+
 /* -- autograd.c, function.c */
 extern const luaL_Reg vm_autograd_functions[];
 int vm_func(lua_State *L);

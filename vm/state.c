@@ -125,6 +125,7 @@ ln_code vm_open(lua_State *L, const ln_options *options, ln_error *err) {
   ln_ctx_on_collect(ctx, vm_collect, host);
   host->ctx = ctx;
   vm_open_functions(host);
+  vm_open_tune(host);
   return LN_OK; /* the device is opened by the first op that needs it, so scripts may still set its options */
 }
 
