@@ -37,10 +37,15 @@ static ln_conv_geometry square(int64_t n, int64_t ci, int64_t co, int64_t size, 
 }
 
 static ln_conv_sides sides_of(const ln_conv_geometry *g, ln_layout layout) {
-  return (ln_conv_sides){layout, layout, {g->ci * ln_conv_volume(g->in), g->co * ln_conv_volume(g->out)}};
+  return (ln_conv_sides){layout, layout, {.src_image = g->ci * ln_conv_volume(g->in), .dst_image = g->co * ln_conv_volume(g->out)}};
 }
 
 /* -- keys */
+
+static bool same_sides(const ln_conv_sides *a, const ln_conv_sides *b) {
+  return a->src == b->src && a->dst == b->dst && a->images.src_image == b->images.src_image &&
+         a->images.dst_image == b->images.dst_image && a->images.bf16 == b->images.bf16;
+}
 
 static void test_round_trip(const ln_cpu *cpu) {
   for (int i = 0; i < 300; i++) {
@@ -54,12 +59,12 @@ static void test_round_trip(const ln_cpu *cpu) {
     }
     ln_conv_sides sides = sides_of(&g, LN_PLAIN), back_sides;
     sides.dst = draw(0, 1) ? LN_BLOCKED : LN_PLAIN;
+    sides.images.bf16 = sides.dst == LN_BLOCKED && draw(0, 1);
     ln_conv_dir dir = (ln_conv_dir)draw(0, 2), back_dir;
     char key[LN_CHOICE_KEY];
     check(ln_conv_key(cpu, &g, dir, &sides, key), "has a key", "");
     bool read = ln_conv_of_key(cpu, key, &back, &back_dir, &back_sides);
-    check(read && memcmp(&g, &back, sizeof g) == 0 && dir == back_dir && memcmp(&sides, &back_sides, sizeof sides) == 0,
-          "is read back", key);
+    check(read && memcmp(&g, &back, sizeof g) == 0 && dir == back_dir && same_sides(&sides, &back_sides), "is read back", key);
   }
 }
 
@@ -126,6 +131,11 @@ static void test_tables(void) {
   ln_error err;
   check(ln_cpu_backend()->choose(usual, NULL, 0, &err) == LN_OK && ln_conv_choose(usual, &g, LN_CONV_FORWARD, &sides) == LN_CONV_WINOGRAD,
         "taken back", "winograd");
+  ln_conv_sides low = sides;
+  low.images.bf16 = true;
+  check(told(usual, &g, &low, "products") == LN_CONV_WINOGRAD, "does not read bf16", "products");
+  check(told(usual, &g, &low, "winograd") == LN_CONV_WINOGRAD && ln_conv_choose(usual, &g, LN_CONV_FORWARD, &sides) == LN_CONV_WINOGRAD,
+        "bf16 has keys of its own", "winograd");
   check(told(strict, &g, &sides, "winograd") != LN_CONV_WINOGRAD, "never under strict", "winograd");
   check(told(strict, &g, &sides, "products") == LN_CONV_PRODUCTS, "strict is told", "products");
   check(told(sure, &g, &sides, "products") == LN_CONV_WINOGRAD, "not in deterministic mode", "products");
