@@ -13,6 +13,8 @@ typedef struct vm_host {
   vm_heap heap;           /* Lua's memory */
   ln_ctx *ctx;
   lua_State *L;           /* the coroutine that entered last, anchored in the registry */
+  const void *tensor_metatable; /* which it is, and under which number the registry has it */
+  int tensor_ref;
   bool collecting;
   size_t collect_at;      /* live tensor bytes at which vm_new_tensor collects garbage */
   bool has_error;         /* a Lua error waits in the registry, see vm_raise_stashed */

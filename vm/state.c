@@ -117,7 +117,7 @@ size_t vm_close(lua_State *L) {
 
 /* -- where an op comes from */
 
-enum { WHERE_LEVELS = 100 };
+enum { WHERE_LEVELS = 100, LINE_ROOM = 16 };
 
 /* The nearest Lua frame outside the library. Allocates nothing. */
 static bool script_frame(lua_State *L, lua_Debug *ar) {
@@ -130,15 +130,32 @@ static bool script_frame(lua_State *L, lua_Debug *ar) {
   return false;
 }
 
+/* ":31" at the end of text's LINE_ROOM bytes; returns where it starts. Every op asks, and snprintf takes longer
+ * than all the rest of it. */
+static char *line_text(int line, char text[LINE_ROOM]) {
+  char *at = text + LINE_ROOM - 1;
+  *at = '\0';
+  do {
+    *--at = (char)('0' + line % 10);
+    line /= 10;
+  } while (line > 0);
+  *--at = ':';
+  return at;
+}
+
 static void where_text(const lua_Debug *ar, char where[LN_ERROR_WHERE]) {
-  char line[16];
+  char text[LINE_ROOM];
+  const char *line = line_text(ar->currentline, text), *cut = "";
   const char *name = ar->source[0] == '@' || ar->source[0] == '=' ? ar->source + 1 : ar->short_src;
-  int room = LN_ERROR_WHERE - snprintf(line, sizeof line, ":%d", ar->currentline) - 4;
-  size_t length = strlen(name);
-  if (length > (size_t)room) /* the end of a path says more than its start */
-    snprintf(where, LN_ERROR_WHERE, "...%s%s", name + length - (size_t)room, line);
-  else
-    snprintf(where, LN_ERROR_WHERE, "%.*s%s", room, name, line);
+  size_t length = strlen(name), room = LN_ERROR_WHERE - LINE_ROOM - 4;
+  if (length > room) { /* the end of a path says more than its start */
+    name += length - room;
+    length = room;
+    cut = "...";
+  }
+  char *at = stpcpy(where, cut);
+  memcpy(at, name, length);
+  strcpy(at + length, line);
 }
 
 void vm_where(lua_State *L) {
@@ -179,8 +196,14 @@ int vm_push_layer(lua_State *L) {
   int depth = host->layers;
   if (depth < VM_LAYER_DEPTH) {
     size_t used = depth == 0 ? 0 : host->layer_end[depth - 1];
-    snprintf(host->layer + used, sizeof host->layer - used, "%s%s", used == 0 ? "" : ".", name);
-    host->layer_end[depth] = used + strlen(host->layer + used);
+    size_t length = strlen(name), room = sizeof host->layer - 1 - used;
+    if (used > 0 && room > 0) {
+      host->layer[used++] = '.';
+      room--;
+    }
+    if (length > room) length = room;
+    memcpy(host->layer + used, name, length);
+    host->layer_end[depth] = used + length; /* set_layer ends the text there */
   }
   set_layer(L, host, depth + 1);
   return 0;
