@@ -183,11 +183,27 @@ ln_code ln_cpu_bce(ln_cpu *cpu, ln_call *call) {
   return atomic_load(&j.outside) ? report_outside(call) : LN_OK;
 }
 
+/* A gradient of a loss: gy is like the rest, or one element for all. */
+static ln_code map_gradient(ln_cpu *cpu, ln_call *call, int64_t cost) {
+  if (call->in[0].numel != 1) return map(cpu, call, cost);
+  map_job j = map_of(cpu, call);
+  j.fn = cpu->spans->map->map_of_one[call->op];
+  j.p = *(const float *)call->in[0].data;
+  j.a.data = NULL;
+  ln_cpu_for(cpu, j.runs.n * j.runs.padded, LN_BLOCK, cost, map_range, &j);
+  return LN_OK;
+}
+
 #define MAP(name, cost) \
   ln_code ln_cpu_##name(ln_cpu *cpu, ln_call *call) { return map(cpu, call, cost); }
 MAP(sigmoid_grad, 1)
 MAP(relu_grad, 1)
 MAP(leaky_relu_grad, 1)
-MAP(bce_grad, 2)
 MAP(bce_with_logits, 8)
-MAP(bce_with_logits_grad, 4)
+MAP(sigmoid_bce, 12)
+
+#define GRADIENT(name, cost) \
+  ln_code ln_cpu_##name(ln_cpu *cpu, ln_call *call) { return map_gradient(cpu, call, cost); }
+GRADIENT(bce_grad, 2)
+GRADIENT(bce_with_logits_grad, 4)
+GRADIENT(sigmoid_bce_grad, 6)
