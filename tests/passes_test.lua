@@ -288,18 +288,22 @@ check.test("cross-entropy of sixteen channels has the same bits fused", function
   check.truthy(loss_and_gradient(LOSSES.mean, "", 16) == loss_and_gradient(LOSSES.mean, "-fuse_bce", 16), "they differ")
 end)
 
-check.test("probabilities that are wanted for something else are left alone", function()
-  local cases = {
-    kept = function(x, t) local p = x:sigmoid(); return nn.BCELoss()(p, t), p end,
-    dice = function(x, t) local p = x:sigmoid(); return nn.BCELoss()(p, t) + (p * t):sum() end,
-    twice = function(x, t) local p = x:sigmoid(); return nn.BCELoss()(p, t) + nn.BCELoss()(p, 1 - t) end,
-    itself = function(x) local p = x:sigmoid(); return ops.sum(ops.bce(p, p)) end,
-    ["read before"] = function(x, t) local y = nn.BCELoss()(x:sigmoid(), t); y:item(); return y end,
+check.test("probabilities and targets may be used otherwise too", function()
+  local bce = nn.BCELoss()
+  local function shared(use) return function(x, t) local p = x:sigmoid(); return use(p, t) end end
+  local cases = { -- what is fused: forward, backward
+    kept = { shared(function(p, t) return bce(p, t), p end), 1, 1 },
+    dice = { shared(function(p, t) return bce(p, t) + (p * t):sum() end), 1, nil },
+    twice = { shared(function(p, t) return bce(p, t) + bce(p, 1 - t) end), 1, nil },
+    itself = { shared(function(p) return ops.sum(ops.bce(p, p)) end), nil, nil },
+    ["a target made later"] = { shared(function(p, t) return bce(p, t * 0.5) end), 1, 1 },
+    ["a target made of them"] = { shared(function(p) return bce(p, p:gt(0.5):float()) end), nil, 1 },
+    ["read before backward"] = { shared(function(p, t) local y = bce(p, t); y:item(); return y end), nil, 1 },
   }
-  for name, loss in pairs(cases) do
-    local got, count = loss_and_gradient(loss, "")
-    check.equal({ name, count.sigmoid_bce, count.sigmoid_bce_grad }, { name, nil, nil })
-    check.truthy(got == loss_and_gradient(loss, "-fuse_bce"), name)
+  for name, case in pairs(cases) do
+    local got, count = loss_and_gradient(case[1], "")
+    check.equal({ name, count.sigmoid_bce, count.sigmoid_bce_grad }, { name, case[2], case[3] })
+    check.truthy(got == loss_and_gradient(case[1], "-fuse_bce"), name)
   end
 end)
 

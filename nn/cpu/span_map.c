@@ -116,12 +116,6 @@ static inline float bce_logits_of(float x, float t) {
   return positive - x * t + ln_log1pf(ln_expf(-fabsf(x)));
 }
 
-/* The arithmetic of sigmoid, bce and their gradients one after the other, so that the bits are the same. */
-static inline float sigmoid_bce_grad_of(float gy, float x, float t) {
-  float p = ln_sigmoidf(x);
-  return bce_grad_of(gy, p, t) * (p * (1.0f - p));
-}
-
 MAP(sigmoid_grad, a *(b * (1.0f - b)))
 MAP(relu_grad, b > 0.0f ? a : 0.0f)
 MAP(leaky_grad, b > 0.0f ? a : a *p)
@@ -129,8 +123,6 @@ MAP(bce, bce_of(a, b))
 MAP3(bce_grad, bce_grad_of(a, b, c))
 MAP(bce_logits, bce_logits_of(a, b))
 MAP3(bce_logits_grad, a *(ln_sigmoidf(b) - c))
-MAP(sigmoid_bce, bce_of(ln_sigmoidf(a), b))
-MAP3(sigmoid_bce_grad, sigmoid_bce_grad_of(a, b, c))
 
 /* The gradient of a loss that is the same for all elements: MAP3 where a is the parameter. */
 #define MAP3_OF_ONE(name, expr)                                                                       \
@@ -140,7 +132,6 @@ MAP3(sigmoid_bce_grad, sigmoid_bce_grad_of(a, b, c))
   }
 MAP3_OF_ONE(bce_grad_of_one, bce_grad_of(a, b, c))
 MAP3_OF_ONE(bce_logits_grad_of_one, a *(ln_sigmoidf(b) - c))
-MAP3_OF_ONE(sigmoid_bce_grad_of_one, sigmoid_bce_grad_of(a, b, c))
 
 static void where(float *y, const uint8_t *c, const float *a, const float *b, int64_t n) {
   LOOP(n) {
@@ -200,10 +191,8 @@ const ln_map_spans SPAN(map) = {
               [LN_OP_leaky_relu] = leaky},
     .map = {[LN_OP_sigmoid_grad] = sigmoid_grad, [LN_OP_relu_grad] = relu_grad,
             [LN_OP_leaky_relu_grad] = leaky_grad, [LN_OP_bce] = bce, [LN_OP_bce_grad] = bce_grad,
-            [LN_OP_bce_with_logits] = bce_logits, [LN_OP_bce_with_logits_grad] = bce_logits_grad,
-            [LN_OP_sigmoid_bce] = sigmoid_bce, [LN_OP_sigmoid_bce_grad] = sigmoid_bce_grad},
-    .map_of_one = {[LN_OP_bce_grad] = bce_grad_of_one, [LN_OP_bce_with_logits_grad] = bce_logits_grad_of_one,
-                   [LN_OP_sigmoid_bce_grad] = sigmoid_bce_grad_of_one},
+            [LN_OP_bce_with_logits] = bce_logits, [LN_OP_bce_with_logits_grad] = bce_logits_grad},
+    .map_of_one = {[LN_OP_bce_grad] = bce_grad_of_one, [LN_OP_bce_with_logits_grad] = bce_logits_grad_of_one},
     .where = where, .scale = scale, .axpy = axpy, .blend = blend,
     .to_bf16 = to_bf16, .from_bf16 = from_bf16,
 };

@@ -1,8 +1,7 @@
-/* unary.c: elementwise ops of one input, and the losses and elementwise gradients that take
- * two or three tensors of one shape. The blocked layout is no different to them, run by run.
+/* unary.c: elementwise ops of one input, and the gradients that take two tensors of one
+ * shape. The blocked layout is no different to them, run by run.
  */
 #include <math.h>
-#include <stdatomic.h>
 
 #include "images.h"
 #include "span.h"
@@ -116,80 +115,27 @@ ln_code ln_cpu_clamp(ln_cpu *cpu, ln_call *call) {
 
 ln_code ln_cpu_leaky_relu(ln_cpu *cpu, ln_call *call) { return unary(cpu, call, 1, call->attrs->slope, 0); }
 
-/* -- two or three tensors of one shape */
+/* -- two tensors of one shape */
 
 typedef struct map_job {
   ln_map_fn fn;
   ln_runs runs;
-  ln_images y, a, b, c;
+  ln_images y, a, b;
   float p;
 } map_job;
 
-static float *run_data(ln_images t, int64_t run, int64_t from) {
-  return t.data ? t.data + run * t.image + from : NULL;
-}
+static float *run_data(ln_images t, int64_t run, int64_t from) { return t.data + run * t.image + from; }
 
 static void map_range(void *arg, int64_t begin, int64_t end) {
   const map_job *j = arg;
   int64_t run, from;
   const int64_t n = ln_run_block(&j->runs, begin, end, &run, &from);
-  j->fn(run_data(j->y, run, from), run_data(j->a, run, from), run_data(j->b, run, from), run_data(j->c, run, from), n, j->p);
-}
-
-static map_job map_of(const ln_cpu *cpu, const ln_call *call) {
-  map_job j = {.fn = cpu->spans->map->map[call->op], .runs = ln_runs_of(call), .y = ln_images_of(&call->out[0]),
-               .a = ln_images_of(&call->in[0]), .b = ln_images_of(&call->in[1]), .p = (float)call->attrs->slope};
-  if (call->nin > 2) j.c = ln_images_of(&call->in[2]);
-  return j;
+  j->fn(run_data(j->y, run, from), run_data(j->a, run, from), run_data(j->b, run, from), NULL, n, j->p);
 }
 
 static ln_code map(ln_cpu *cpu, ln_call *call, int64_t cost) {
-  map_job j = map_of(cpu, call);
-  ln_cpu_for(cpu, j.runs.n * j.runs.padded, LN_BLOCK, cost, map_range, &j);
-  return LN_OK;
-}
-
-/* -- binary cross-entropy: predictions outside 0..1 are named before their NaN spreads. Beside two
- * logarithms an element the comparison costs nothing: the block is in the cache. */
-
-typedef struct bce_job {
-  map_job map;
-  atomic_bool outside;
-} bce_job;
-
-static void bce_range(void *arg, int64_t begin, int64_t end) {
-  bce_job *j = arg;
-  int outside = 0;
-  const float *p = j->map.a.data; /* plain: one run */
-  for (int64_t i = begin; i < end; i++) outside |= (p[i] < 0) | (p[i] > 1);
-  if (outside) atomic_store_explicit(&j->outside, true, memory_order_relaxed);
-  map_range(&j->map, begin, end);
-}
-
-static ln_code report_outside(const ln_call *call) {
-  const float *p = call->in[0].data;
-  double low = INFINITY, high = -INFINITY;
-  for (int64_t i = 0; i < call->in[0].numel; i++) {
-    if (p[i] < low) low = p[i];
-    if (p[i] > high) high = p[i];
-  }
-  return ln_fail(call->err, LN_EINVAL, "predictions must lie in 0..1, and these are from %g to %g; end the net with"
-                 " a sigmoid, or use BCEWithLogitsLoss", low, high);
-}
-
-ln_code ln_cpu_bce(ln_cpu *cpu, ln_call *call) {
-  bce_job j = {.map = map_of(cpu, call)};
-  ln_cpu_for(cpu, call->out[0].numel, LN_BLOCK, 8, bce_range, &j);
-  return atomic_load(&j.outside) ? report_outside(call) : LN_OK;
-}
-
-/* A gradient of a loss: gy is like the rest, or one element for all. */
-static ln_code map_gradient(ln_cpu *cpu, ln_call *call, int64_t cost) {
-  if (call->in[0].numel != 1) return map(cpu, call, cost);
-  map_job j = map_of(cpu, call);
-  j.fn = cpu->spans->map->map_of_one[call->op];
-  j.p = *(const float *)call->in[0].data;
-  j.a.data = NULL;
+  map_job j = {.fn = cpu->spans->map->map[call->op], .runs = ln_runs_of(call), .y = ln_images_of(&call->out[0]),
+               .a = ln_images_of(&call->in[0]), .b = ln_images_of(&call->in[1]), .p = (float)call->attrs->slope};
   ln_cpu_for(cpu, j.runs.n * j.runs.padded, LN_BLOCK, cost, map_range, &j);
   return LN_OK;
 }
@@ -199,11 +145,3 @@ static ln_code map_gradient(ln_cpu *cpu, ln_call *call, int64_t cost) {
 MAP(sigmoid_grad, 1)
 MAP(relu_grad, 1)
 MAP(leaky_relu_grad, 1)
-MAP(bce_with_logits, 8)
-MAP(sigmoid_bce, 12)
-
-#define GRADIENT(name, cost) \
-  ln_code ln_cpu_##name(ln_cpu *cpu, ln_call *call) { return map_gradient(cpu, call, cost); }
-GRADIENT(bce_grad, 2)
-GRADIENT(bce_with_logits_grad, 4)
-GRADIENT(sigmoid_bce_grad, 6)

@@ -106,6 +106,13 @@ ln_code ln_shape_same(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out,
   return LN_OK;
 }
 
+/* in: x t, out: y p */
+ln_code ln_shape_sigmoid_bce(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
+  SHAPE_TRY(ln_shape_same(in, nin, attrs, out, err));
+  out[1] = in[0];
+  return LN_OK;
+}
+
 /* in: gy, then what the loss was made of. A loss that is summed or averaged sends one gradient to all elements. */
 ln_code ln_shape_loss_grad(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
   (void)nin, (void)attrs;

@@ -131,17 +131,19 @@ ln_code ln_ref_bce_with_logits_grad(ln_call *call) {
 
 ln_code ln_ref_sigmoid_bce(ln_call *call) {
   const double *x = ref_in(call, 0), *t = ref_in(call, 1);
-  double *y = ref_out(call, 0);
-  for (int64_t i = 0; i < call->out[0].numel; i++) y[i] = bce(sigmoid(x[i]), t[i]);
-  return ref_store(call, 0);
+  double *y = ref_out(call, 0), *p = ref_out(call, 1);
+  for (int64_t i = 0; i < call->out[0].numel; i++) {
+    p[i] = sigmoid(x[i]);
+    y[i] = bce(p[i], t[i]);
+  }
+  ref_store(call, 0);
+  return ref_store(call, 1);
 }
 
 ln_code ln_ref_sigmoid_bce_grad(ln_call *call) {
-  const double *gy = ref_in(call, 0), *x = ref_in(call, 1), *t = ref_in(call, 2);
+  const double *gy = ref_in(call, 0), *p = ref_in(call, 1), *t = ref_in(call, 2);
   double *gx = ref_out(call, 0);
-  for (int64_t i = 0; i < call->out[0].numel; i++) {
-    double p = sigmoid(x[i]);
-    gx[i] = bce_gradient(gradient_at(call, gy, i), p, t[i]) * (p * (1 - p));
-  }
+  for (int64_t i = 0; i < call->out[0].numel; i++)
+    gx[i] = bce_gradient(gradient_at(call, gy, i), p[i], t[i]) * (p[i] * (1 - p[i]));
   return ref_store(call, 0);
 }
