@@ -109,7 +109,9 @@ void *vm_heap_realloc(void *ud, void *block, size_t old, size_t size) {
   void *other = resize(heap, block, old, size);
   if (size <= old) {
     set(&mem->live, get(&mem->live) - (old - size));
-    return other == NULL ? block : other; /* Lua relies on shrinking never to fail */
+    /* Lua relies on shrinking never to fail. A block of malloc's that could not move into a chunk serves as a small
+     * one from then on. */
+    return other == NULL ? block : other;
   }
   if (other == NULL) set(&mem->live, get(&mem->live) - (size - old));
   return other;
