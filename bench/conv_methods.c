@@ -94,7 +94,7 @@ static void bench(int64_t n, int64_t ci, int64_t co, int64_t size, int64_t kerne
                              .dilation = {1, 1, 1}};
     ln_conv_geometry *g = &w.g;
     w.sides = (ln_conv_sides){ci % cpu->lanes ? LN_PLAIN : LN_BLOCKED, co % cpu->lanes ? LN_PLAIN : LN_BLOCKED,
-                              {ci * size * size, co * out * out}};
+                              {.src_image = ci * size * size, .dst_image = co * out * out}};
     w.t = (ln_conv_tensors){.src = filled(n * ci * size * size), .weights = filled(co * ci * kernel * kernel),
                             .dst = filled(n * co * out * out)};
     printf("%4d ->%4d @%3d k%d s%d %-8s", (int)ci, (int)co, (int)size, (int)kernel, (int)stride, names[dir]);

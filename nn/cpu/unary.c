@@ -1,8 +1,6 @@
 /* unary.c: elementwise ops of one input, and the gradients that take two tensors of one
  * shape. The blocked layout is no different to them, run by run.
  */
-#include <math.h>
-
 #include "images.h"
 #include "span.h"
 
