@@ -1,5 +1,6 @@
 /* conv_choice.c: the choice among the methods, with the measurements that it rests on. */
 #include "conv_choice.h"
+#include "conv_rows.h"
 #include "conv_thin.h"
 #include "conv_tiles.h"
 #include "winograd.h"
@@ -76,11 +77,18 @@ static bool better_as_winograd(const ln_cpu *cpu, const ln_conv_geometry *g, ln_
   return g->n * size[0] * ((size[1] + 3) / 4) * ((size[2] + 3) / 4) >= FEW_TILES && ln_wino_can(cpu, g, dir);
 }
 
+/* On AVX-512 oneDNN reaches 92 % of the peak; it has its own kernels for 1x1. */
+static bool better_as_rows(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
+  if (dir != LN_CONV_BACKWARD_WEIGHTS || cpu->isa >= LN_ISA_AVX512 || ln_conv_volume(g->kernel) == 1) return false;
+  return ln_rows_can(cpu, g, sides);
+}
+
 ln_conv_method ln_conv_choose(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
   bool plain = sides->src == LN_PLAIN && sides->dst == LN_PLAIN;
   if (plain) return better_as_products(g, dir, cpu->isa) ? LN_CONV_PRODUCTS : LN_CONV_DIRECT;
   if (better_as_thin(cpu, g, dir, sides)) return LN_CONV_THIN;
   if (better_as_tiles(cpu, g, sides)) return LN_CONV_TILES;
   if (better_as_winograd(cpu, g, dir, sides)) return LN_CONV_WINOGRAD;
+  if (better_as_rows(cpu, g, dir, sides)) return LN_CONV_ROWS;
   return LN_CONV_DIRECT;
 }

@@ -5,7 +5,8 @@ extern const struct ln_peak_kerns KERN(peak);
 extern const struct ln_wino_kerns KERN(wino);
 extern const struct ln_wino_grad_kerns KERN(wino_grad);
 extern const struct ln_conv_kerns KERN(conv);
+extern const struct ln_rows_kerns KERN(rows);
 extern const struct ln_layer_kerns KERN(layer);
 
 const ln_kerns KERN(table) = {.lanes = LN_LANES, .peak = &KERN(peak), .wino = &KERN(wino), .wino_grad = &KERN(wino_grad),
-                              .conv = &KERN(conv), .layer = &KERN(layer)};
+                              .conv = &KERN(conv), .rows = &KERN(rows), .layer = &KERN(layer)};
