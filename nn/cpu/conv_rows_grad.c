@@ -1,9 +1,9 @@
 /* conv_rows_grad.c: direct weight gradients (see conv_rows.h): what is summed when, and by which thread. The arithmetic
  * is kern_conv_rows.c's.
  *
- * Positions go by in chunks, rows of dst and the rows of src that they meet, so small that those of a pair of channel blocks
- * stay in the first-level cache for all taps. A task owns a tile of pairs and goes over the chunks of its part; the tile's
- * sums, and a chunk of its channels, stay in the second-level cache:
+ * Positions go by in chunks, rows of dst and the rows of src that they meet. A task owns a tile of pairs of channel blocks
+ * and goes over the chunks of its part; a pair's chunk stays near for all of its taps, and of the tile's channels and
+ * sums what comes next is in the second-level cache:
  *
  *     for each chunk: for each pair of blocks: for each tap row, group of taps and of channels: sums += ...
  *
@@ -18,11 +18,10 @@
 #include "layer_kern.h"
 
 enum {
-  CHUNK_COLUMN_BYTES = 4096, /* of one block's row: rows a power of two apart then share no set of the cache twice */
-  CHUNK_BYTES = 8192,        /* of one block of dst */
-  TILE_BLOCKS = 8,           /* of channels, each way */
-  TILE_BYTES = 160 << 10,    /* of a tile's sums */
-  ENOUGH_PAIRS = 32,         /* with fewer there are parts */
+  CHUNK_BYTES = 32 << 10,   /* of one block of dst: shorter sums are loaded and stored too often */
+  TILE_BLOCKS = 8,          /* of channels, each way */
+  TILE_BYTES = 160 << 10,   /* of a tile's sums */
+  ENOUGH_PAIRS = 32,        /* with fewer there are parts */
   TASKS_PER_THREAD = 4
 };
 
@@ -61,17 +60,15 @@ static void set_tile(plan *p, int threads) {
 }
 
 static plan plan_of(const ln_cpu *cpu, const ln_conv_geometry *g) {
-  const int64_t pixel = cpu->lanes * (int64_t)sizeof(float);
+  const int64_t most = CHUNK_BYTES / (cpu->lanes * (int64_t)sizeof(float));
   plan p = {.g = g, .lanes = cpu->lanes, .ci = g->ci / cpu->lanes, .co = g->co / cpu->lanes,
             .taps = ln_conv_volume(g->kernel), .tap_rows = g->kernel[0] * g->kernel[1]};
   p.sums = p.lanes * p.taps * p.lanes;
-  p.cuts = up(g->in[2], CHUNK_COLUMN_BYTES / pixel);
+  p.cuts = up(g->in[2], most);
   p.columns = up(g->in[2], p.cuts);
-  const int64_t all = g->n * g->out[0] * g->out[1], most = CHUNK_BYTES / pixel;
-  p.rows = p.columns < most ? least(most / p.columns, all) : 1;
-  const int64_t pieces = up(all, p.rows);
-  p.rows = up(all, pieces);
-  p.chunks = up(all, p.rows) * p.cuts;
+  const int64_t rows = g->n * g->out[0] * g->out[1];
+  p.rows = up(rows, up(rows, most / p.columns)); /* chunks of nearly equal size */
+  p.chunks = up(rows, p.rows) * p.cuts;
   p.parts = least(up(ENOUGH_PAIRS, p.ci * p.co), p.chunks);
   set_tile(&p, cpu->threads);
   return p;
