@@ -1,8 +1,8 @@
-/* conv_direct_test.c: direct convolutions of our own (nn/cpu/conv_rows*.c) beside plain loops in double precision: kernels
- * of 1 to 7 in 1 to 3 dims, maps smaller than their kernel, paddings from none to more than the kernel, rows and batches
+/* conv_direct_test.c: direct weight gradients of our own (nn/cpu/conv_rows.c) beside plain loops in double precision: kernels
+ * of 1 to 10 in 1 to 3 dims, maps smaller than their kernel, paddings from none to more than the kernel, rows and batches
  * of one and of several chunks, images that are slices of larger ones, few and many pairs of channel blocks; the same bits
- * from run to run and for one, two, three and five threads. Each instruction set that this processor has runs in a child
- * process of its own.
+ * from run to run and for one, two, three and five threads; what is refused, and that strict and large kernels choose it.
+ * Each instruction set that this processor has runs in a child process of its own.
  */
 #include <math.h>
 #include <stdio.h>
@@ -67,15 +67,15 @@ static ln_conv_geometry geometry_of(const test_case *c, int64_t lanes) {
   return g;
 }
 
-/* -- one geometry: blocked sides, plain weights, and all of it once more in plain doubles */
+/* -- one geometry: blocked sides, and both once more in plain doubles */
 
 typedef struct example {
   const test_case *c;
   ln_conv_geometry g;
   int64_t lanes;
   ln_conv_sides sides;
-  float *src, *dst, *weights;
-  double *exact[3]; /* src, dst, weights */
+  float *src, *dst;
+  double *exact[2]; /* src, dst */
 } example;
 
 /* Images of normal numbers, NaN in the gaps between them. */
@@ -102,15 +102,14 @@ static example example_of(const ln_cpu *cpu, const test_case *c) {
   e.sides = (ln_conv_sides){LN_BLOCKED, LN_BLOCKED, {g->ci * in + gap, g->co * out + gap}};
   e.src = draw_images(g->n, g->ci * in, e.sides.images.src_image, 1);
   e.dst = draw_images(g->n, g->co * out, e.sides.images.dst_image, 2);
-  e.weights = draw_images(1, g->co * g->ci * ln_conv_volume(g->kernel), g->co * g->ci * ln_conv_volume(g->kernel), 3);
   e.exact[0] = plain_of(e.src, g->n, g->ci, in, e.sides.images.src_image, e.lanes);
   e.exact[1] = plain_of(e.dst, g->n, g->co, out, e.sides.images.dst_image, e.lanes);
   return e;
 }
 
 static void release(example *e) {
-  ln_free(&mem, e->src), ln_free(&mem, e->dst), ln_free(&mem, e->weights);
-  for (int i = 0; i < 3; i++) ln_free(&mem, e->exact[i]);
+  ln_free(&mem, e->src), ln_free(&mem, e->dst);
+  ln_free(&mem, e->exact[0]), ln_free(&mem, e->exact[1]);
 }
 
 /* The sum over a row of outputs of src at one tap times dst. */
@@ -140,10 +139,10 @@ static double exact_weight(const example *e, int64_t co, int64_t ci, int64_t tap
 
 static void run_with(ln_cpu cpu, int threads, bool deterministic, const example *e, float *weights) {
   cpu.threads = threads, cpu.deterministic = deterministic;
-  const size_t bytes = ln_rows_grad_workspace(&cpu, &e->g);
+  const size_t bytes = ln_rows_workspace(&cpu, &e->g);
   unsigned char *workspace = fresh(bytes + 64);
   const ln_conv_tensors t = {.src = e->src, .dst = e->dst, .weights = weights};
-  ln_rows_grad_run(&cpu, &e->g, &e->sides, &t, workspace);
+  ln_rows_run(&cpu, &e->g, &e->sides, &t, workspace);
   bool untouched = true;
   for (int i = 0; i < 64; i++) untouched = untouched && workspace[bytes + (size_t)i] == 0xff;
   check(untouched, e->c, "stays in its workspace", threads);
@@ -193,6 +192,22 @@ static void run_refusals(const ln_cpu *cpu) {
   }
 }
 
+/* Strict: whatever Winograd would take; f32: what it does not take. On AVX-512 oneDNN is as fast. */
+static void run_choice(ln_cpu cpu) {
+  const test_case *c = &cases[8];
+  const bool ours = cpu.isa < LN_ISA_AVX512;
+  const ln_conv_sides sides = {.src = LN_BLOCKED, .dst = LN_BLOCKED};
+  const ln_conv_geometry five = geometry_of(c, cpu.lanes), three = geometry_of(&cases[4], cpu.lanes);
+  for (int strict = 0; strict < 2; strict++) {
+    cpu.strict = strict;
+    const bool rows5 = ln_conv_choose(&cpu, &five, LN_CONV_BACKWARD_WEIGHTS, &sides) == LN_CONV_ROWS;
+    const bool rows3 = ln_conv_choose(&cpu, &three, LN_CONV_BACKWARD_WEIGHTS, &sides) == LN_CONV_ROWS;
+    check(rows5 == ours, c, "is chosen for 5x5", strict);
+    check(rows3 == (ours && strict), &cases[4], "is chosen for 3x3 under strict alone", strict);
+    check(ln_conv_choose(&cpu, &five, LN_CONV_FORWARD, &sides) != LN_CONV_ROWS, c, "is for weights alone", strict);
+  }
+}
+
 /* -- instruction sets */
 
 static int run_isa(const char *isa) {
@@ -210,6 +225,7 @@ static int run_isa(const char *isa) {
     release(&e);
   }
   run_refusals(cpu);
+  run_choice(*cpu);
   backend->close(self);
   if (mem.live != 0) failed++, printf("FAILED: %zu bytes are still live\n", (size_t)mem.live);
   printf("%s: %d passed, %d failed\n", isa, passed, failed);

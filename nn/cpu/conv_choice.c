@@ -77,7 +77,17 @@ static bool better_as_winograd(const ln_cpu *cpu, const ln_conv_geometry *g, ln_
   return g->n * size[0] * ((size[1] + 3) / 4) * ((size[2] + 3) / 4) >= FEW_TILES && ln_wino_can(cpu, g, dir);
 }
 
-/* On AVX-512 oneDNN reaches 92 % of the peak; it has its own kernels for 1x1. */
+/* Both sides blocked, stride 1, same machine, batch 2 (5x5 and 7x7: 1), GFLOP/s of oneDNN's direct / conv_rows, weights;
+ * the peak is 104:
+ *   8->8 @128, 3x3           76 97         64->64 @8, 3x3       69 92
+ *   64->64 @256              75 98         512->512 @8          55 88
+ *   128->128 @128            73 98         512->512 @4          33 62
+ *   256->256 @64             72 99         64->64 @64, 2x2      70 93
+ *   512->512 @32             71 101        64->64 @32, 5x5      78 102
+ *   1024->1024 @16           69 100        64->64 @32, 7x7      81 106
+ *   1024->512 @32            72 100        64->64 @32 in SSE    19 (products) 18
+ * Over the peak: padding counts, and is left out. On AVX-512 oneDNN reaches 92 % of the peak; it has its own kernels for 1x1.
+ */
 static bool better_as_rows(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
   if (dir != LN_CONV_BACKWARD_WEIGHTS || cpu->isa >= LN_ISA_AVX512 || ln_conv_volume(g->kernel) == 1) return false;
   return ln_rows_can(cpu, g, sides);

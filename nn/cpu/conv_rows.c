@@ -1,5 +1,5 @@
-/* conv_rows_grad.c: direct weight gradients (see conv_rows.h): what is summed when, and by which thread. The arithmetic
- * is kern_conv_rows.c's.
+/* conv_rows.c: what of the weight gradients of conv_rows.h is summed when, and by which thread. The arithmetic is
+ * kern_conv_rows.c's.
  *
  * Positions go by in chunks, rows of dst and the rows of src that they meet. A task owns a tile of pairs of channel blocks
  * and goes over the chunks of its part; a pair's chunk stays near for all of its taps, and of the tile's channels and
@@ -22,7 +22,7 @@ enum {
   TILE_BLOCKS = 8,          /* of channels, each way */
   TILE_BYTES = 160 << 10,   /* of a tile's sums */
   ENOUGH_PAIRS = 32,        /* with fewer there are parts */
-  TASKS_PER_THREAD = 4
+  TASKS_PER_THREAD = 2
 };
 
 typedef struct plan {
@@ -108,7 +108,7 @@ static size_t thread_bytes(const plan *p) {
   return lists_bytes(p) + (p->parts > 1 ? 0 : ln_cpu_align(sums));
 }
 
-size_t ln_rows_grad_workspace(const ln_cpu *cpu, const ln_conv_geometry *g) {
+size_t ln_rows_workspace(const ln_cpu *cpu, const ln_conv_geometry *g) {
   const plan p = plan_of(cpu, g);
   const size_t parts = p.parts > 1 ? (size_t)(p.parts * p.ci * p.co * p.sums) * sizeof(float) : 0;
   return (size_t)cpu->threads * thread_bytes(&p) + parts;
@@ -218,7 +218,7 @@ static void add_parts(const job *j, int64_t pair) {
   store(j, sums, pair / p->ci, pair % p->ci);
 }
 
-void ln_rows_grad_run(const ln_cpu *cpu, const ln_conv_geometry *g, const ln_conv_sides *sides, const ln_conv_tensors *t,
+void ln_rows_run(const ln_cpu *cpu, const ln_conv_geometry *g, const ln_conv_sides *sides, const ln_conv_tensors *t,
                       void *workspace) {
   job j = {.p = plan_of(cpu, g), .kern = cpu->kerns->rows, .move = cpu->kerns->layer->move, .t = t, .images = sides->images};
   const plan *p = &j.p;
