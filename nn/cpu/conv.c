@@ -6,6 +6,7 @@
 #include "conv_direct.h"
 #include "conv_measured.h"
 #include "conv_products.h"
+#include "conv_rows.h"
 #include "conv_thin.h"
 #include "conv_tiles.h"
 #include "layouts.h"
@@ -94,6 +95,7 @@ static size_t method_workspace(const ln_cpu *cpu, const step *s, bool bias) {
   case LN_CONV_THIN: return ln_thin_workspace(&s->thin, bias);
   case LN_CONV_TILES:
     return weights ? ln_tiles_grad_workspace(cpu, &s->g) : ln_tiles_workspace(cpu, &s->g, s->dir, bias);
+  case LN_CONV_ROWS: return ln_rows_workspace(cpu, &s->g);
   case LN_CONV_WINOGRAD:
     return weights ? ln_wino_grad_workspace(cpu, &s->g) : ln_wino_workspace(cpu, &s->g, s->dir, s->kept != NULL);
   default: return ln_conv_products_workspace(cpu, &s->g, s->dir, &s->sides);
@@ -174,6 +176,7 @@ static int run_method(const ln_cpu *cpu, const step *s, const ln_call *call, ln_
     if (s->dir == LN_CONV_BACKWARD_WEIGHTS) ln_tiles_grad_run(cpu, &s->g, &s->sides, &t, workspace);
     else ln_tiles_run(cpu, &s->g, s->dir, &s->sides, &t, rest, workspace);
     break;
+  case LN_CONV_ROWS: ln_rows_run(cpu, &s->g, &s->sides, &t, workspace); break;
   case LN_CONV_PRODUCTS:
     ln_conv_products_run(cpu, &s->g, s->dir, &s->sides, &t, workspace);
     if (rest != NULL) ln_finish_images(rest, 0, rest->n);

@@ -1,6 +1,7 @@
 /* conv_choice.c: the choice among the methods, with the measurements that it rests on. */
 #include "conv_choice.h"
 #include "conv_measured.h"
+#include "conv_rows.h"
 #include "conv_thin.h"
 #include "conv_tiles.h"
 #include "winograd.h"
@@ -11,6 +12,7 @@ const char *ln_conv_method_name(ln_conv_method method) {
   case LN_CONV_DIRECT: return "direct";
   case LN_CONV_THIN: return "thin";
   case LN_CONV_TILES: return "tiles";
+  case LN_CONV_ROWS: return "rows";
   case LN_CONV_WINOGRAD: return "winograd";
   }
   return "";
@@ -31,6 +33,7 @@ bool ln_conv_able(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir,
   switch (method) {
   case LN_CONV_THIN: return ln_thin_can(cpu, g, dir, sides);
   case LN_CONV_TILES: return ln_tiles_can(cpu, g, sides);
+  case LN_CONV_ROWS: return dir == LN_CONV_BACKWARD_WEIGHTS && ln_rows_can(cpu, g, sides);
   case LN_CONV_WINOGRAD: return able_as_winograd(cpu, g, dir, sides);
   case LN_CONV_PRODUCTS: case LN_CONV_DIRECT: return true;
   }
@@ -109,12 +112,29 @@ static bool better_as_winograd(const ln_cpu *cpu, const ln_conv_geometry *g, ln_
   return (dir == LN_CONV_BACKWARD_WEIGHTS || !few) && able_as_winograd(cpu, g, dir, sides);
 }
 
+/* Both sides blocked, stride 1, same machine, batch 2 (5x5 and 7x7: 1), GFLOP/s of oneDNN's direct / conv_rows, weights;
+ * the peak is 104:
+ *   8->8 @128, 3x3           76 97         64->64 @8, 3x3       69 92
+ *   64->64 @256              75 98         512->512 @8          55 88
+ *   128->128 @128            73 98         512->512 @4          33 62
+ *   256->256 @64             72 99         64->64 @64, 2x2      70 93
+ *   512->512 @32             71 101        64->64 @32, 5x5      78 102
+ *   1024->1024 @16           69 100        64->64 @32, 7x7      81 106
+ *   1024->512 @32            72 100        64->64 @32 in SSE    19 (products) 18
+ * Over the peak: padding counts, and is left out. On AVX-512 oneDNN reaches 92 % of the peak; it has its own kernels for 1x1.
+ */
+static bool better_as_rows(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
+  if (dir != LN_CONV_BACKWARD_WEIGHTS || cpu->isa >= LN_ISA_AVX512 || ln_conv_volume(g->kernel) == 1) return false;
+  return ln_rows_can(cpu, g, sides);
+}
+
 ln_conv_method ln_conv_shipped(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
   bool plain = sides->src == LN_PLAIN && sides->dst == LN_PLAIN;
   if (plain) return better_as_products(g, dir, cpu->isa) ? LN_CONV_PRODUCTS : LN_CONV_DIRECT;
   if (better_as_thin(cpu, g, dir, sides)) return LN_CONV_THIN;
   if (better_as_tiles(cpu, g, sides)) return LN_CONV_TILES;
   if (better_as_winograd(cpu, g, dir, sides)) return LN_CONV_WINOGRAD;
+  if (better_as_rows(cpu, g, dir, sides)) return LN_CONV_ROWS;
   return LN_CONV_DIRECT;
 }
 

@@ -9,6 +9,7 @@ typedef enum ln_conv_method {
   LN_CONV_DIRECT,   /* oneDNN; where that has nothing, products */
   LN_CONV_THIN,     /* conv_thin.h */
   LN_CONV_TILES,    /* conv_tiles.h */
+  LN_CONV_ROWS,     /* conv_rows.h: weight gradients */
   LN_CONV_WINOGRAD  /* winograd.h */
 } ln_conv_method;
 enum { LN_CONV_METHODS = LN_CONV_WINOGRAD + 1 }; /* the last; their names are in tune.json, so they stay what they are */
