@@ -13,9 +13,10 @@ static bool grow(ln_draft *d, void *list, size_t size, int count, int *cap) {
 }
 
 int ln_draft_new_slot(ln_draft *d, const ln_meta *meta, ln_layout layout) {
+  ln_meta kept = *meta; /* it is often another slot's, and the list may move */
   if (d->failed || !grow(d, &d->slot, sizeof *d->slot, d->nslot, &d->slot_cap)) return -1;
   int id = d->nslot++;
-  d->slot[id] = (ln_draft_slot){.meta = *meta, .external = -1, .layout = layout, .whole = -1, .delivered = id, .producer = -1,
+  d->slot[id] = (ln_draft_slot){.meta = kept, .external = -1, .layout = layout, .whole = -1, .delivered = id, .producer = -1,
                                 .last_use = -1};
   return id;
 }
