@@ -93,8 +93,8 @@ end
 
 local function signed(d)
   if not d then return "-" end
-  if not d.half then return ("%+.4f"):format(d.mean) end
-  return ("%+.4f (%+.4f to %+.4f)"):format(d.mean, d.mean - d.half, d.mean + d.half)
+  if not d.half then return ("%+.5f"):format(d.mean) end
+  return ("%+.5f (%+.5f to %+.5f)"):format(d.mean, d.mean - d.half, d.mean + d.half)
 end
 
 local function verdict(d, spread)
@@ -134,8 +134,8 @@ local function difference_row(case)
   local f32, bf16 = differences(case, "f32", "strict"), differences(case, "bf16", "strict")
   local layouts = differences(case, "channels_last", "eager")
   print_row { net, data, tostring(math.max(f32 and f32.n or 0, bf16 and bf16.n or 0)), signed(f32), signed(bf16), signed(layouts),
-    layouts and ("%.4f"):format(layouts.absolute) or "-", layouts and layouts.std and ("%.4f"):format(layouts.std) or "-",
-    layouts and ("%.4f"):format(2 * layouts.absolute) or "-", verdict(f32, layouts), verdict(bf16, layouts) }
+    layouts and ("%.5f"):format(layouts.absolute) or "-", layouts and layouts.std and ("%.5f"):format(layouts.std) or "-",
+    layouts and ("%.5f"):format(2 * layouts.absolute) or "-", verdict(f32, layouts), verdict(bf16, layouts) }
 end
 
 local function print_settings(cases)

@@ -165,11 +165,11 @@ check.test("what precision changes: means, Student's intervals, and the verdict 
   check.equal(status, 0, err)
   local function has(line) check.truthy(out:find("\n" .. line .. "\n", 1, true), line .. "\n" .. out) end
   -- differences 1, -1, 2, 0, 3 hundredths: std 1.5811, half the interval 2.7764 std / sqrt(5) = 1.9632; spread 6 / 5, std 1.5811
-  has("| gpt4 | phantom 64x64 | 5 | +0.0100 (-0.0096 to +0.0296) | +0.0400 (+0.0400 to +0.0400) | +0.0000 (-0.0196 to +0.0196)"
-    .. " | 0.0120 | 0.0158 | 0.0240 | met | falls short |")
+  has("| gpt4 | phantom 64x64 | 5 | +0.01000 (-0.00963 to +0.02963) | +0.04000 (+0.04000 to +0.04000) | +0.00000 (-0.01963 to +0.01963)"
+    .. " | 0.01200 | 0.01581 | 0.02400 | met | falls short |")
   -- 0, 2, 0, 2 hundredths: std 1.1547, t of 3 degrees 3.1824; 0, 2 with t 12.7062 of one; layouts of seeds 2 and 3: 4, -4 thousandths
-  has("| gpt_o1 | bagls 128x128 | 4 | +0.0100 (-0.0084 to +0.0284) | +0.0100 (-0.1171 to +0.1371) | +0.0000 (-0.0508 to +0.0508)"
-    .. " | 0.0040 | 0.0057 | 0.0080 | falls short | falls short |")
+  has("| gpt_o1 | bagls 128x128 | 4 | +0.01000 (-0.00837 to +0.02837) | +0.01000 (-0.11706 to +0.13706) | +0.00000 (-0.05082 to +0.05082)"
+    .. " | 0.00400 | 0.00566 | 0.00800 | falls short | falls short |")
   has("| gpt4 | phantom 64x64 | 3 | 0.7000 | 0.7200 | 0.7400 | 0.5000 | 0.5200 |")
   has("| gpt4 | phantom 64x64 | mean | 0.7000 | 0.7100 | 0.7400 | 0.5000 | 0.5000 |")
   has("| gpt_o1 | bagls 128x128 | 4 | 0.5000 | 0.5200 | 0.5200 | - | 0.3000 |")
