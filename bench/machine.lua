@@ -22,6 +22,19 @@ function machine.output(argv, env)
   return nil, last and ("%s: %s"):format(ended, last) or ended
 end
 
+--- The line of JSON that a child prints last, as a table; nil and why not. `timeout`, where given, ends one that takes longer.
+function machine.ask(argv, env, timeout)
+  if timeout then argv = { "timeout", "--foreground", tostring(timeout), unpack(argv) } end
+  local text, why = machine.output(argv, env)
+  if not text then
+    if timeout then why = why:gsub("^ended with status 124.*", ("took longer than %g seconds"):format(timeout)) end
+    return nil, why
+  end
+  local result = save.parse_json(text:match("({[^\n]*})%s*$") or "")
+  if not result then return nil, "gave no result: " .. text:sub(-200) end
+  return result
+end
+
 local function first_line(path, pattern)
   for line in (save.read(path) or ""):gmatch("[^\n]+") do
     local found = line:match(pattern)

@@ -93,14 +93,7 @@ local function print_now(...)
   io.stdout:flush()
 end
 
--- A JSON line from a child, as a table; nil and why not. A child that takes too long is ended.
-local function ask(argv, env)
-  local text, why = machine.output({ "timeout", "--foreground", tostring(o.timeout), unpack(argv) }, env)
-  if not text then return nil, (why:gsub("^ended with status 124.*", ("took longer than %g seconds"):format(o.timeout))) end
-  local result = save.parse_json(text:match("({[^\n]*})%s*$") or "")
-  if not result then return nil, "gave no result: " .. text:sub(-200) end
-  return result
-end
+local function ask(argv, env) return machine.ask(argv, env, o.timeout) end
 
 -- Three starts of a program: all there is to measure of it.
 local function starts(side)

@@ -3,8 +3,8 @@
 --
 --   lunette bench/side.lua what=train net=gpt4 size=256 batch=2 warm=2 steps=3 started=SECONDS
 --
--- what: train, infer, loader, or count (the arithmetic of a step, nothing is computed). started is
--- sys.clock() before the process began.
+-- what: train, infer, loader, outcome (the twin of which is bench/precision.py), or count (the arithmetic of
+-- a step, nothing is computed). started is sys.clock() before the process began.
 
 local core  = require "lunette.core"
 local lt    = require "lunette"
@@ -20,10 +20,15 @@ for _, word in ipairs(arg) do
   o[name] = tonumber(value) or value
 end
 
--- The pipeline's own network and steps; made-up images and masks, a tenth of them foreground.
-local function pipeline()
+-- The pipeline's own network and steps.
+local function network()
   local folder = ("%s/scripts/%s/"):format(root, o.net)
-  local net, steps = dofile(folder .. "model.lua")(), dofile(folder .. "train.lua")
+  return dofile(folder .. "model.lua")(), dofile(folder .. "train.lua")
+end
+
+-- The same, with made-up images and masks, a tenth of them foreground.
+local function pipeline()
+  local net, steps = network()
   local shape = { o.batch, 1, o.size, o.size }
   local images, masks = lt.rand(shape), lt.rand(shape):gt(0.9):float()
   core.flush()
@@ -103,6 +108,33 @@ function measure.loader()
   local rates, count = dofile(root .. "/bench/loader.lua") { images = o.data, size = o.size, batch = o.batch, epochs = o.epochs,
     clock = sys.clock }
   return { epochs = rates, pairs = count, peak = peak_memory() }
+end
+
+-- A whole training, by bench/precision.lua's weights and batches in folder=. What the network then says of the
+-- test images goes into a file there; how good that is, is not judged here. With keep= its weights take the place of the first.
+function measure.outcome()
+  local net, steps = network()
+  net:load_state_dict(assert(lt.load(o.folder .. "/weights.safetensors")))
+  local given = assert(lt.load(o.folder .. "/batches.safetensors"))
+  local optimizer = optim.Adam(net:parameters(), { lr = o.lr })
+  local start, losses = os.clock(), save.array {}
+  for i = 1, given.images:size(1) do
+    optimizer:zero_grad()
+    local loss = steps.train(net, given.images[i], given.masks[i])
+    loss:backward()
+    optimizer:step()
+    losses[i] = loss:item()
+  end
+  if o.keep then assert(lt.save(o.folder .. "/weights.safetensors", net:state_dict())) end
+  net:eval()
+  local outputs = {}
+  lt.no_grad(function()
+    for i = 1, given.test:size(1) do outputs[i] = net(given.test[{ { i, i } }]) end
+    outputs = lt.cat(outputs, 1)
+    core.flush()
+  end)
+  assert(lt.save(o.folder .. "/outputs.safetensors", { outputs = outputs }))
+  return { losses = losses, seconds = os.clock() - start }
 end
 
 print(save.json(measure[o.what]()))

@@ -135,5 +135,86 @@ check.test("the report has floors, ratios of rounds and what was asked", functio
   check.truthy(not out:find("/where", 1, true), "where files lie is left out")
 end)
 
+-- -- bench/precision.lua
+
+-- Lines of results: Dice by mode, one value a seed; false: that training is not there.
+local function precision_lines(about, dice)
+  local lines = {}
+  for mode, values in pairs(dice) do
+    for seed, value in ipairs(values) do
+      local line = { data = "phantom", net = "gpt4", size = 64, train = 30, epochs = 5, batch = 2, test = 40, lr = 0.001, seed = seed,
+        mode = mode, dice = value }
+      for name, other in pairs(about) do line[name] = other end
+      if value then lines[#lines + 1] = save.json(line) end
+    end
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+check.test("what precision changes: means, Student's intervals, and the verdict beside twice PyTorch's spread", function()
+  local path = folder .. "/made_up.jsonl"
+  assert(save.write(path, precision_lines({}, {
+    strict = { 0.5, 0.6, 0.7, 0.8, 0.9 }, f32 = { 0.51, 0.59, 0.72, 0.8, 0.93 }, bf16 = { 0.54, 0.64, 0.74, 0.84, 0.94 },
+    eager = { 0.5, 0.5, 0.5, 0.5, 0.5 }, channels_last = { 0.51, 0.49, 0.52, 0.48, 0.5 },
+  })))
+  assert(save.append(path, precision_lines({ net = "gpt_o1", data = "bagls", size = 128, lr = 1e-4, warm = 200 }, {
+    strict = { 0.5, 0.5, 0.5, 0.5 }, f32 = { 0.5, 0.52, 0.5, 0.52 }, bf16 = { 0.5, false, false, 0.52 },
+    eager = { 0.3, 0.3, 0.3, false }, channels_last = { false, 0.304, 0.296, 0.3 },
+  })))
+  local status, out, err = lunette("bench/precision.lua", "--table", "--results", path)
+  check.equal(status, 0, err)
+  local function has(line) check.truthy(out:find("\n" .. line .. "\n", 1, true), line .. "\n" .. out) end
+  -- differences 1, -1, 2, 0, 3 hundredths: std 1.5811, half the interval 2.7764 std / sqrt(5) = 1.9632; spread 6 / 5, std 1.5811
+  has("| gpt4 | phantom 64x64 | 5 | +0.01000 (-0.00963 to +0.02963) | +0.04000 (+0.04000 to +0.04000) | +0.00000 (-0.01963 to +0.01963)"
+    .. " | 0.01200 | 0.01581 | 0.02400 | met | falls short |")
+  -- 0, 2, 0, 2 hundredths: std 1.1547, t of 3 degrees 3.1824; 0, 2 with t 12.7062 of one; layouts of seeds 2 and 3: 4, -4 thousandths
+  has("| gpt_o1 | bagls 128x128 | 4 | +0.01000 (-0.00837 to +0.02837) | +0.01000 (-0.11706 to +0.13706) | +0.00000 (-0.05082 to +0.05082)"
+    .. " | 0.00400 | 0.00566 | 0.00800 | falls short | falls short |")
+  has("| gpt4 | phantom 64x64 | 3 | 0.7000 | 0.7200 | 0.7400 | 0.5000 | 0.5200 |")
+  has("| gpt4 | phantom 64x64 | mean | 0.7000 | 0.7100 | 0.7400 | 0.5000 | 0.5000 |")
+  has("| gpt_o1 | bagls 128x128 | 4 | 0.5000 | 0.5200 | 0.5200 | - | 0.3000 |")
+  has("- gpt_o1, bagls 128x128: 30 training images, epochs: 5, batch 2, learning rate 0.0001, 40 test images, warmed up on 200 images")
+end)
+
+-- A peer whose contiguous layout is Lunette itself, and whose other one breaks.
+assert(save.write(folder .. "/python", ([[
+#!/bin/sh
+case "$*" in *variant=channels_last*) echo 'RuntimeError: no such layout' >&2; exit 3 ;; esac
+shift
+echo "$@" >>"%s/trained"
+exec "%s" --threads 1 bench/side.lua what=outcome "$@"
+]]):format(folder, sys.executable())))
+
+check.test("trainings of one seed share weights and batches, a failure is said, and what is there is not repeated", function()
+  local results = folder .. "/precision.jsonl"
+  local function run(...)
+    return lunette("bench/precision.lua", "--threads", "1", "--only", "gpt4", "--phantom", "glottis:20", "--size", "16", "--train", "4",
+      "--epochs", "2", "--test", "3", "--warm", "2", "--results", results, ...)
+  end
+  local status, out, err = run("--seeds", "1")
+  check.equal(status, 1, err)
+  check.truthy(out:find("seed 1  channels_last  FAILED: ended with status 3: RuntimeError: no such layout", 1, true), out)
+  local by_mode = {}
+  for line in save.read(results):gmatch("[^\n]+") do
+    local one = assert(save.parse_json(line))
+    check.equal({ one.data, one.net, one.seed, one.size, one.warm, #one.images }, { "phantom", "gpt4", 1, 16, 2, 3 })
+    by_mode[one.mode] = one
+  end
+  check.equal({ by_mode.eager.dice, by_mode.eager.loss }, { by_mode.f32.dice, by_mode.f32.loss }, "the same training")
+  check.near(by_mode.strict.loss, by_mode.f32.loss, 1e-4)
+  check.near(by_mode.bf16.loss, by_mode.f32.loss, 1e-2)
+  check.truthy(by_mode.bf16.loss ~= by_mode.f32.loss, "bf16 is another")
+  check.equal({ by_mode.channels_last }, {})
+
+  local before = save.read(results)
+  status, out, err = run("--seeds", "2", "--modes", "f32,eager")
+  check.equal(status, 0, err)
+  local after = save.read(results)
+  check.equal(after:sub(1, #before), before)
+  check.equal(select(2, after:sub(#before + 1):gsub("\n", "\n")), 2, out)
+  check.truthy(after:find('"seed":2,"mode":"eager"', #before, true), after)
+  check.equal(select(2, save.read(folder .. "/trained"):gsub("net=gpt4 lr=0.001", "")), 2)
+end)
+
 assert(sys.run { "rm", "-rf", folder })
 check.done()
