@@ -14,6 +14,7 @@
 #include "../nn/base/rng.h"
 #include "../nn/cpu/kern.h"
 #include "../nn/cpu/winograd.h"
+#include "isas.h"
 
 typedef struct test_case {
   int64_t n, ci, co, in[LN_SPATIAL], padding[LN_SPATIAL]; /* channels in lanes */
@@ -212,9 +213,11 @@ static int run_isa(const char *isa, bool wide) {
 }
 
 int main(void) {
-  static const char *const isas[] = {"generic", "avx2", "avx512"};
+  bool wanted[ISAS];
   int total = 0, bad = 0;
-  for (int i = 0; i < 3; i++) {
+  isas_wanted(wanted);
+  for (int i = 0; i < ISAS; i++) {
+    if (!wanted[i]) continue;
     fflush(stdout);
     const pid_t child = fork();
     if (child < 0) return 1;

@@ -11,6 +11,7 @@
 
 #include "../nn/base/rng.h"
 #include "../nn/cpu/winograd.h"
+#include "isas.h"
 
 enum { GUARD = 64 }; /* floats before and after a tensor */
 
@@ -399,9 +400,11 @@ static void run_refusals(void) {
 }
 
 int main(void) {
-  static const char *const isas[] = {"generic", "avx2", "avx512"};
+  bool wanted[ISAS];
   const ln_device_options options = {.threads = 1};
-  for (int i = 0; i < 3; i++) {
+  isas_wanted(wanted);
+  for (int i = 0; i < ISAS; i++) {
+    if (!wanted[i]) continue;
     ln_error err;
     void *self;
     setenv("LUNETTE_ISA", isas[i], 1);
