@@ -39,7 +39,7 @@ static bool can(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir) {
 /* What a training step asks for: statistics forward, ReLU's mask and bias sums backward. */
 static double best_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, int rounds, const ln_conv_tensors *t) {
   const bool forward = dir == LN_CONV_FORWARD, weights = dir == LN_CONV_BACKWARD_WEIGHTS;
-  const ln_conv_images images = {g->ci * ln_conv_volume(g->in), g->co * ln_conv_volume(g->out)};
+  const ln_conv_images images = {.src_image = g->ci * ln_conv_volume(g->in), .dst_image = g->co * ln_conv_volume(g->out)};
   ln_moments *moments = ln_alloc(&mem, (size_t)(g->ci + g->co) * sizeof *moments);
   void *workspace = ln_alloc(&mem, workspace_of(cpu, g, dir));
   float *mask = normals(g->n * images.src_image);

@@ -10,6 +10,7 @@
 
 #include "../nn/cpu/conv_direct.h"
 #include "../nn/cpu/conv_products.h"
+#include "../nn/cpu/conv_rows.h"
 #include "../nn/cpu/conv_thin.h"
 #include "../nn/cpu/conv_tiles.h"
 #include "../nn/cpu/winograd.h"
@@ -57,6 +58,7 @@ static void thin(const work *w) {
   ln_thin_run(cpu, &v, &w->t, NULL, w->workspace);
 }
 
+static void rows(const work *w) { ln_rows_run(cpu, &w->g, &w->sides, &w->t, w->workspace); }
 static void winograd(const work *w) {
   if (w->dir == LN_CONV_BACKWARD_WEIGHTS) ln_wino_grad_run(cpu, &w->g, &w->t, &w->sides.images, w->workspace);
   else ln_wino_run(cpu, &w->g, w->dir, &w->t, &w->sides.images, NULL, NULL, true, w->workspace);
@@ -94,7 +96,7 @@ static void bench(int64_t n, int64_t ci, int64_t co, int64_t size, int64_t kerne
                              .dilation = {1, 1, 1}};
     ln_conv_geometry *g = &w.g;
     w.sides = (ln_conv_sides){ci % cpu->lanes ? LN_PLAIN : LN_BLOCKED, co % cpu->lanes ? LN_PLAIN : LN_BLOCKED,
-                              {ci * size * size, co * out * out}};
+                              {.src_image = ci * size * size, .dst_image = co * out * out}};
     w.t = (ln_conv_tensors){.src = filled(n * ci * size * size), .weights = filled(co * ci * kernel * kernel),
                             .dst = filled(n * co * out * out)};
     printf("%4d ->%4d @%3d k%d s%d %-8s", (int)ci, (int)co, (int)size, (int)kernel, (int)stride, names[dir]);
@@ -108,6 +110,7 @@ static void bench(int64_t n, int64_t ci, int64_t co, int64_t size, int64_t kerne
       ln_thin v = ln_thin_of(cpu, g, w.dir, &w.sides);
       report("thin", thin, &w, ln_thin_workspace(&v, false));
     }
+    if (dir == 2 && ln_rows_can(cpu, g, &w.sides)) report("rows", rows, &w, ln_rows_workspace(cpu, g));
     if (dir == 2 && ln_wino_grad_can(cpu, g) && w.sides.src == LN_BLOCKED)
       report("winograd", winograd, &w, ln_wino_grad_workspace(cpu, g));
     if (dir < 2 && ln_wino_can(cpu, g, w.dir)) report("winograd", winograd, &w, ln_wino_workspace(cpu, g, w.dir, false));

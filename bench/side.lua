@@ -46,6 +46,7 @@ local function timed(step)
     result.first = result.first or sys.clock() - o.started
   end
   result.peak = peak_memory()
+  result.tune = require("lunette.tune").hash() -- which kernels: nil is the shipped table
   return result
 end
 

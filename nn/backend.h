@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "graph/op.h"
 
-enum { LN_BACKEND_ABI = 2 };
+enum { LN_BACKEND_ABI = 3 };
 
 /* How an argument lies in memory. A kernel must refuse a layout that it does not know. */
 typedef enum ln_layout {
@@ -62,6 +62,17 @@ typedef struct ln_peaks {
   double touch[2], touch_huge[2];   /* first touch of fresh memory, in 4 KB pages and where it may be huge ones */
 } ln_peaks;
 
+/* Choices among kernels, measured on this machine. To everybody but the backend both are opaque texts: a key says all that
+ * a choice depends on (an operation, its shapes, how they lie), a kernel is a name. */
+enum { LN_CHOICE_KEY = 192, LN_MAX_TIMINGS = 16 };
+typedef struct ln_choice {
+  const char *key, *kernel;
+} ln_choice;
+typedef struct ln_timing {
+  const char *kernel; /* the backend's own string */
+  double seconds;     /* of one run */
+} ln_timing;
+
 typedef struct ln_backend ln_backend;
 struct ln_backend {
   uint32_t abi;           /* LN_BACKEND_ABI */
@@ -97,6 +108,16 @@ struct ln_backend {
   ln_code (*run_group)(void *self, ln_call *const *call, int n);
   /* Fills *out in about so many seconds; 0: only isa and threads. NULL: nothing to compare with. */
   ln_code (*measure)(void *self, double seconds, ln_peaks *out, ln_error *err);
+
+  /* -- choices among kernels; all three or none are NULL */
+  /* Of a prepared step: the kernel's name, and in key what choices for it are kept by; NULL where there is no choice. */
+  const char *(*chosen)(void *self, const ln_call *call, char key[LN_CHOICE_KEY]);
+  /* Times the kernels that can do what a key names, in turns, in about so many seconds, but each at least once. The first
+   * is the one that the backend's own rules take. LN_EINVAL for what is no key of this device as it was opened. */
+  ln_code (*time)(void *self, const char *key, double seconds, ln_timing out[LN_MAX_TIMINGS], int *count, ln_error *err);
+  /* The choices from now on, in the place of all earlier ones; the texts are copied. An unknown key or kernel, and a kernel
+   * that cannot do it, count for nothing. Steps that are prepared keep theirs. */
+  ln_code (*choose)(void *self, const ln_choice *list, int count, ln_error *err);
 };
 
 const ln_backend *ln_cpu_backend(void);

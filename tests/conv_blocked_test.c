@@ -1,6 +1,7 @@
 /* conv_blocked_test.c: convolutions over the blocked layout beside the reference backend: every op, drawn
  * geometries in 1 to 3 dims, sides blocked or plain, images apart with guards between them, epilogues; the
- * same bits from run to run, and in deterministic mode for one and three threads; what oneDNN is asked for.
+ * same bits from run to run, and in deterministic mode for one and three threads; each method that is able, whatever
+ * the rules choose; what oneDNN is asked for.
  *
  * Takes the number of geometries (default 30).
  */
@@ -11,6 +12,7 @@
 
 #include "../nn/base/rng.h"
 #include "../nn/cpu/conv_call.h"
+#include "../nn/cpu/conv_choice.h"
 #include "../nn/cpu/libraries.h"
 
 enum { DEVICES = 4, RUNS = DEVICES + 1, MAX_IN = 3 };
@@ -52,6 +54,8 @@ typedef struct example {
   const conv_op *kernels;
   float *data[MAX_IN], *result[LN_MAX_OUTPUTS];
   bool apart; /* images have gaps where they are blocked */
+  const char *ran;         /* the method of the last run */
+  char key[LN_CHOICE_KEY]; /* of its choice */
 } example;
 
 static void check(bool good, const example *e, const char *what, double figure) {
@@ -171,6 +175,7 @@ static ln_code run_on(ln_cpu *cpu, example *e, float *const result[LN_MAX_OUTPUT
   call->workspace_bytes = 0;
   ln_code code = e->kernels->prepare(cpu, call);
   if (code == LN_OK) {
+    e->ran = ln_cpu_conv_chosen(cpu, call, e->key);
     call->workspace = fresh(call->workspace_bytes);
     memset(call->workspace, 0xff, call->workspace_bytes); /* NaN: nothing may rely on it */
     code = e->kernels->run(cpu, call);
@@ -204,6 +209,36 @@ static bool may_be_winograd(const example *e) {
   return w->rank >= 4 && w->dim[w->rank - 1] == 3 && w->dim[w->rank - 2] == 3;
 }
 
+static double tolerance(const example *e, bool strict) { return !strict && may_be_winograd(e) ? 1.5e-5 : 4e-6; }
+
+/* Told to take a method, the device takes it where it is able, and the result is right. */
+static void compare_methods(example *e) {
+  float *result[LN_MAX_OUTPUTS];
+  ln_conv_geometry g = ln_conv_geometry_of(&e->call);
+  for (int o = 0; o < e->call.nout; o++) result[o] = fresh((size_t)e->out[o].numel * sizeof(float));
+  run_on(dev[0], e, result); /* for the key */
+  const char *usual = e->ran;
+  for (int m = 0; m < LN_CONV_METHODS; m++) {
+    ln_conv_sides sides = ln_conv_sides_of(&e->call);
+    const char *name = ln_conv_method_name((ln_conv_method)m);
+    bool able = ln_conv_able(dev[0], &g, ln_conv_direction_of(e->call.op), &sides, (ln_conv_method)m);
+    char key[LN_CHOICE_KEY];
+    memcpy(key, e->key, sizeof key);
+    if (ln_cpu_backend()->choose(dev[0], &(ln_choice){key, name}, 1, &e->err) != LN_OK) abort();
+    check(run_on(dev[0], e, result) == LN_OK, e, name, 0);
+    const char *wanted = able ? name : usual;
+    bool none = strcmp(name, "direct") == 0 && strcmp(e->ran, "products") == 0; /* oneDNN has nothing for it */
+    check(strcmp(e->ran, wanted) == 0 || none, e, "takes the method that it is told to, if that is able", m);
+    for (int o = 0; o < e->call.nout; o++) {
+      bool mean = o == 1 && ln_conv_has_moments(e->call.op);
+      double d = relative_difference(result[o], e->result[o], mean ? e->result[2] : NULL, e->out[o].numel);
+      check(d < tolerance(e, false), e, name, d);
+    }
+  }
+  if (ln_cpu_backend()->choose(dev[0], NULL, 0, &e->err) != LN_OK) abort();
+  for (int o = 0; o < e->call.nout; o++) ln_free(&mem, result[o]);
+}
+
 static void compare_layout(example *e) {
   static const char *const near[DEVICES] = {"equals the reference", "equals the reference under strict",
                                             "equals the reference in deterministic mode", "and with 3 threads"};
@@ -218,7 +253,7 @@ static void compare_layout(example *e) {
     for (int r = 0; r < DEVICES; r++) {
       bool mean = o == 1 && ln_conv_has_moments(e->call.op);
       double d = relative_difference(result[r][o], e->result[o], mean ? e->result[2] : NULL, e->out[o].numel);
-      check(d < (r != 1 && may_be_winograd(e) ? 1.5e-5 : 4e-6), e, near[r], d);
+      check(d < tolerance(e, r == 1), e, near[r], d);
     }
     check(memcmp(result[0][o], result[DEVICES][o], bytes) == 0, e, "has the same bits from run to run", o);
     check(memcmp(result[2][o], result[3][o], bytes) == 0, e, "has the same bits for 1 and 3 threads", o);
@@ -247,7 +282,10 @@ static void compare(example *e) {
   second->layout = can_block(second) && draw(0, 2) ? LN_BLOCKED : LN_PLAIN;
   if (masked) e->in[2].layout = second->layout;
   e->apart = draw(0, 1);
-  if (call->attrs->groups == 1) compare_layout(e);
+  if (call->attrs->groups == 1) {
+    compare_layout(e);
+    compare_methods(e);
+  }
   for (int i = 0; i < call->nin; i++) ln_free(&mem, e->data[i]), e->data[i] = NULL;
   for (int o = 0; o < call->nout; o++) ln_free(&mem, e->result[o]), e->result[o] = NULL;
 }

@@ -222,8 +222,14 @@ end
 cases.dropout = { { inputs = { any(4, 5, 6) }, attrs = { p = 0.4 } }, { inputs = { any(2, 3, 4, 5) }, attrs = { p = 0.5, channelwise = true } }, { inputs = { any(7) }, attrs = { p = 0 } } }
 cases.bce = { { inputs = { with("unit", 3, 40), with("unit", 3, 40) } }, { inputs = { with("target", 50), with("target", 50) }, also = "clamped" } }
 cases.bce_grad = { { inputs = { any(3, 40), with("unit", 3, 40), with("target", 3, 40) } }, { inputs = { any(30), with("target", 30), with("target", 30) } } }
+for _, gy in ipairs { any(), any(1, 1) } do -- one gradient for all elements
+  table.insert(cases.bce_grad, { inputs = { gy, with("unit", 3, 40), with("target", 3, 40) } })
+end
 cases.bce_with_logits = { { inputs = { with("distinct", 3, 40), with("unit", 3, 40) } } }
-cases.bce_with_logits_grad = { { inputs = { any(3, 40), with("distinct", 3, 40), with("target", 3, 40) } } }
+cases.bce_with_logits_grad = { { inputs = { any(3, 40), with("distinct", 3, 40), with("target", 3, 40) } },
+  { inputs = { any(), with("distinct", 3, 40), with("target", 3, 40) } }, { inputs = { any(1, 1), with("distinct", 90, 91), with("unit", 90, 91) } } }
+cases.sigmoid_bce = cases.bce_with_logits
+cases.sigmoid_bce_grad = cases.bce_grad
 
 -- the commit
 cases.check_finite = { { inputs = { any(5) } }, { inputs = { any() } } }

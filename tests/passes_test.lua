@@ -7,9 +7,11 @@ local nn    = require "lunette.nn"
 local F     = require "lunette.nn.functional"
 local optim = require "lunette.optim"
 
+local ops = core.ops
+
 -- lunette --precision bf16 tests/passes_test.lua: the same, as near as eight bits allow
 local low = require("lunette.sys").settings().precision == "bf16"
-local PASSES = { "fuse_norm", "fold_norm", "fuse_conv", "fuse_relu", "fuse_pool", "recompute", "layout", "concat", "group" }
+local PASSES = { "fuse_norm", "fold_norm", "fuse_conv", "fuse_relu", "fuse_pool", "fuse_bce", "recompute", "layout", "concat", "group" }
 
 local function block(conv, norm, ins, outs, act)
   local layers = {}
@@ -209,6 +211,127 @@ check.test("what is derived from one network's weights is not used for another's
     return out
   end
   check.equal(outputs(false), outputs(true))
+end)
+
+-- -- cross-entropy of a sigmoid
+
+local LOGITS = { -200, -104, -88.5, -20, -16.7, -3, -0.5, -1e-8, 0, 1e-8, 0.5, 3, 16.7, 20, 88.5, 104, 200, 1 / 0, -1 / 0, 0 / 0 }
+local TARGETS = { 0, 1, 0.25, 1e-7, 0 / 0 }
+
+-- Every logit with every target, as often as it takes to be more than a block, [1, C, H, W].
+local function pairs_of_all(channels)
+  local x, t = {}, {}
+  for _ = 1, 8 * channels do
+    for _, a in ipairs(LOGITS) do
+      for _, b in ipairs(TARGETS) do x[#x + 1], t[#t + 1] = a, b end
+    end
+  end
+  local function image(list) return lt.tensor(list):reshape(1, channels, 8 * #LOGITS, #TARGETS) end
+  return image(x), image(t)
+end
+
+local function bits(t)
+  local out = {}
+  for i, v in ipairs(t:reshape(t:numel()):tolist()) do out[i] = ("%.9g"):format(v):gsub("-nan", "nan") end
+  return table.concat(out, " ")
+end
+
+local function ops_that_ran()
+  local count = {}
+  for _, s in ipairs((core.plan_steps())) do count[s.op] = (count[s.op] or 0) + 1 end
+  return count
+end
+
+-- The loss of x and its gradient, as text, and what ran. loss(x, t) may return a second tensor, which is kept.
+local function loss_and_gradient(loss, passes, channels)
+  core.passes(passes)
+  local x, t = pairs_of_all(channels or 1)
+  local cell = core.cell(x, { requires_grad = true })
+  core.flush()
+  local value, kept = loss(cell, t)
+  local gradients = core.grad(value, lt.ones(value.shape) * 0.7, cell)
+  core.flush()
+  local count = ops_that_ran()
+  core.passes("")
+  return bits(value) .. "\n" .. bits(gradients) .. "\n" .. (kept and bits(kept) or ""), count
+end
+
+local weight = lt.rand(8 * #LOGITS, #TARGETS)
+local LOSSES = {
+  mean = function(x, t) return nn.BCELoss()(x:sigmoid(), t) end,
+  sum = function(x, t) return nn.BCELoss { reduction = "sum" }(x:sigmoid(), t) end,
+  none = function(x, t) return nn.BCELoss { reduction = "none" }(x:sigmoid(), t) end,
+  weighted = function(x, t) return nn.BCELoss { weight = weight }(x:sigmoid(), t) end,
+  logits = function(x, t) return nn.BCEWithLogitsLoss()(x, t) end,
+  ["weighted logits"] = function(x, t) return nn.BCEWithLogitsLoss { weight = weight, pos_weight = lt.tensor(3) }(x, t) end,
+}
+
+for name, loss in pairs(LOSSES) do
+  check.test("cross-entropy has the same bits fused, " .. name, function()
+    local got, count = loss_and_gradient(loss, "")
+    local want, plain = loss_and_gradient(loss, "-fuse_bce")
+    check.truthy(got == want, "they differ")
+    check.truthy(got ~= loss_and_gradient(function(x, t) return loss(x, t) * 1.0001 end, ""), "any loss would do")
+    if name:find("logits") then
+      check.equal({ count.bce_with_logits_grad, count.sigmoid_bce }, { 1, nil })
+    else
+      check.equal({ count.sigmoid_bce, count.sigmoid_bce_grad, count.sigmoid, count.bce_grad }, { 1, 1, nil, nil })
+      check.equal({ plain.sigmoid_bce, plain.sigmoid, plain.bce, plain.bce_grad, plain.sigmoid_grad }, { nil, 1, 1, 1, 1 })
+    end
+    if name == "mean" or name == "sum" or name == "logits" then check.equal({ count.expand, plain.expand }, { nil, 1 }) end
+  end)
+end
+
+check.test("cross-entropy of sixteen channels has the same bits fused", function()
+  check.truthy(loss_and_gradient(LOSSES.mean, "", 16) == loss_and_gradient(LOSSES.mean, "-fuse_bce", 16), "they differ")
+end)
+
+check.test("probabilities and targets may be used otherwise too", function()
+  local bce = nn.BCELoss()
+  local function shared(use) return function(x, t) local p = x:sigmoid(); return use(p, t) end end
+  local cases = { -- what is fused: forward, backward
+    kept = { shared(function(p, t) return bce(p, t), p end), 1, 1 },
+    dice = { shared(function(p, t) return bce(p, t) + (p * t):sum() end), 1, nil },
+    twice = { shared(function(p, t) return bce(p, t) + bce(p, 1 - t) end), 1, nil },
+    itself = { shared(function(p) return ops.sum(ops.bce(p, p)) end), nil, nil },
+    ["a target made later"] = { shared(function(p, t) return bce(p, t * 0.5) end), 1, 1 },
+    ["a target made of them"] = { shared(function(p) return bce(p, p:gt(0.5):float()) end), nil, 1 },
+    ["read before backward"] = { shared(function(p, t) local y = bce(p, t); y:item(); return y end), nil, 1 },
+  }
+  for name, case in pairs(cases) do
+    local got, count = loss_and_gradient(case[1], "")
+    check.equal({ name, count.sigmoid_bce, count.sigmoid_bce_grad }, { name, case[2], case[3] })
+    check.truthy(got == loss_and_gradient(case[1], "-fuse_bce"), name)
+  end
+end)
+
+check.test("without gradients the loss alone is fused", function()
+  local x, t = pairs_of_all(1)
+  core.flush()
+  local function loss(passes)
+    core.passes(passes)
+    local y
+    lt.no_grad(function() y = bits(nn.BCELoss { reduction = "none" }(x:sigmoid(), t)) end)
+    local count = ops_that_ran()
+    core.passes("")
+    return y, count
+  end
+  local got, count = loss("")
+  check.equal({ count.sigmoid_bce, count.sigmoid, count.bce }, { 1, nil, nil })
+  check.equal(got, (loss("-fuse_bce")))
+end)
+
+check.test("a loss whose gradient is asked for by its target too", function()
+  local function gradient(passes)
+    core.passes(passes)
+    local x = core.cell(lt.tensor { -3, 0.5, 7 }, { requires_grad = true })
+    local t = core.cell(lt.tensor { 0.2, 1, 0 }, { requires_grad = true })
+    nn.BCELoss()(x:sigmoid(), t):backward()
+    local text = bits(x.grad) .. " " .. bits(t.grad)
+    core.passes("")
+    return text
+  end
+  check.equal(gradient(""), gradient("-fuse_bce"))
 end)
 
 check.test("an unknown pass is refused", function()

@@ -54,6 +54,8 @@ refused("elementwise", {
   { function() ops.mul(t({ 2 }, "bool"), t({ 2 }, "bool")) end, "expects numbers, got bool" },
   { function() ops.exp(t({ 2, 3 }, "i64")) end, "expects a float tensor, got i64 (input 2x3)" },
   { function() ops.where(t { 2 }, t { 2 }, t { 2 }) end, "the condition must be bool, got f32" },
+  { function() ops.bce_grad(t { 2 }, t { 3 }, t { 3 }) end, "the gradient [2] and the prediction [3] must have the same shape" },
+  { function() ops.sigmoid_bce_grad(t { 1 }, t { 3 }, t { 3, 1 }) end, "the prediction [3] and the target 3x1 must have the same shape" },
   { function() ops.bce(t { 3, 1 }, t { 3 }) end, "3x1 and the second input [3] must have the same shape" },
   { function() ops.dropout(t { 3 }, { channelwise = true }) end, "channelwise needs an input with batch and channel dims" },
   { function() ops.uniform({ 3 }, { dtype = "i64" }) end, "random numbers are floats" },

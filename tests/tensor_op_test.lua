@@ -306,6 +306,17 @@ check.test("the layer path is in the error", function()
   check.equal(last.layer, nil)
 end)
 
+check.test("names that are too long are cut: of a file the front, of layers the end", function()
+  local far = assert(loadstring("\n\nlocal f = ... f(1, 2)", "@" .. ("folder/"):rep(100) .. "far.lua"))
+  core.push_layer(("x"):rep(250))
+  core.push_layer("inner")
+  core.push_layer("innermost")
+  local _, err = pcall(far, ops.relu)
+  for _ = 1, 3 do core.pop_layer() end
+  check.equal({ err.where:sub(1, 3), err.where:match("[^/]+/[^/]+$") }, { "...", "folder/far.lua:3" })
+  check.equal(err.layer, ("x"):rep(250) .. ".inne")
+end)
+
 check.test("the op table", function()
   local rows = core.op_table()
   local names = 0

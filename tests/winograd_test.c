@@ -123,10 +123,10 @@ static void run_kernel(const example *e, data *x) {
   const ln_conv_geometry *g = &e->g;
   const bool backward = e->dir == LN_CONV_BACKWARD_DATA;
   ln_conv_tensors t = {.src = x->in + GUARD, .dst = x->out + GUARD, .weights = x->weights};
-  ln_conv_images images = {x->from.image, x->to.image};
+  ln_conv_images images = {.src_image = x->from.image, .dst_image = x->to.image};
   if (backward) {
     t.src = x->out + GUARD, t.dst = x->in + GUARD;
-    images = (ln_conv_images){x->to.image, x->from.image};
+    images = (ln_conv_images){.src_image = x->to.image, .dst_image = x->from.image};
   }
   const ln_epilogue epilogue = {.bias = e->bias ? x->bias : NULL, .relu = e->relu, .mask = e->mask ? x->mask + GUARD : NULL,
                                 .mask_image = x->to.image, .moments = e->moments ? x->moments : NULL,

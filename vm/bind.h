@@ -2,6 +2,7 @@
 #ifndef VM_BIND_H
 #define VM_BIND_H
 
+#include "heap.h"
 #include "vm.h"
 
 enum { VM_LAYER_DEPTH = 64 };
@@ -9,9 +10,11 @@ enum { VM_LAYER_DEPTH = 64 };
 /* One per Lua state, found through its registry; it outlives the state, since the
  * finalizers of lua_close still use it. */
 typedef struct vm_host {
-  ln_mem lua;             /* counters of the Lua allocator */
+  vm_heap heap;           /* Lua's memory */
   ln_ctx *ctx;
   lua_State *L;           /* the coroutine that entered last, anchored in the registry */
+  const void *tensor_metatable; /* which it is, and under which number the registry has it */
+  int tensor_ref;
   bool collecting;
   size_t collect_at;      /* live tensor bytes at which vm_new_tensor collects garbage */
   bool has_error;         /* a Lua error waits in the registry, see vm_raise_stashed */
@@ -99,6 +102,9 @@ bool vm_is_options(lua_State *L, int index);               /* a table with a str
 void vm_parse_attrs(vm_call *call);
 /* "dtype" of a table of options; LN_NONE when absent. */
 ln_dtype vm_opt_dtype(lua_State *L, const char *op, int table);
+
+/* -- tune.c: has lunette/tune.lua's choices loaded when a device opens */
+void vm_open_tune(vm_host *host);
 
 /* -- autograd.c, function.c */
 extern const luaL_Reg vm_autograd_functions[];

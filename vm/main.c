@@ -37,7 +37,8 @@ static const char help_text[] =
   "                      also FILE.json and FILE.trace.json\n"
   "  --                  end of options\n"
   "\n"
-  "lunette tune           measures this machine, once, for --profile\n"
+  "lunette tune           measures this machine, once: its peaks and its fastest kernels\n"
+  "lunette tune FILE ...  runs a script, then finds the fastest kernels for it\n"
   "\n"
   "Options behind the file belong to the script: lunette scripts/gpt4/main.lua --help\n";
 
@@ -176,8 +177,9 @@ static int run_file(lua_State *L, const arguments *a, const char *file) {
   return call(L, nargs);
 }
 
-/* lunette tune [words]. A script of that name is ./tune. */
-static int run_tune(lua_State *L, const arguments *a) {
+/* lunette tune [words]. A script of that name is ./tune. Where the words name a script it is run as without them; the rest
+ * follows in vm_finish. */
+static int run_tune(lua_State *L, arguments *a) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "lunette.tune");
   lua_call(L, 1, 1);
@@ -187,8 +189,12 @@ static int run_tune(lua_State *L, const arguments *a) {
     lua_pushstring(L, a->argv[i]);
     lua_rawseti(L, -2, i - a->first);
   }
-  lua_call(L, 1, 1);
-  return (int)lua_tointeger(L, -1);
+  lua_call(L, 1, 2);
+  if (!lua_isnil(L, -2)) return (int)lua_tointeger(L, -2);
+  a->first += (int)lua_tointeger(L, -1);
+  lua_settop(L, 0);
+  set_arg(L, a);
+  return run_file(L, a, a->argv[a->first]);
 }
 
 static int run_all(lua_State *L, arguments *a) {
@@ -237,21 +243,47 @@ static int pmain(lua_State *L) {
   return 0;
 }
 
+/* Pushes the function `finish` of a module that was loaded, or returns false. */
+static bool push_finish(lua_State *L, const char *module) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  if (!lua_istable(L, -1)) return false;
+  lua_getfield(L, -1, module);
+  if (!lua_istable(L, -1)) return false;
+  lua_getfield(L, -1, "finish");
+  return true;
+}
+
 /* Shows the profile of the program where one was asked for. */
 static int finish_profile(lua_State *L) {
-  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
-  if (!lua_istable(L, -1)) return 0;
-  lua_getfield(L, -1, "lunette.profile");
-  if (!lua_istable(L, -1)) return 0;
-  lua_getfield(L, -1, "finish");
+  if (!push_finish(L, "lunette.profile")) return 0;
   lua_call(L, 0, 2);
   return lua_toboolean(L, -2) ? 0 : lua_error(L);
 }
 
+/* Times what a script of `lunette tune` planned. */
+static int finish_tune(lua_State *L) {
+  int *status = lua_touserdata(L, 1);
+  if (!push_finish(L, "lunette.tune")) return 0;
+  lua_call(L, 0, 1);
+  if (*status == EXIT_SUCCESS) *status = (int)lua_tointeger(L, -1);
+  return 0;
+}
+
+/* The error on top, told; the status that the program then ends with. */
+static int failure_of(lua_State *L) {
+  int status = vm_is_interrupt(L, -1) ? 130 : EXIT_FAILURE;
+  report(L);
+  return status;
+}
+
 int vm_finish(lua_State *L, int status) {
   if (lua_cpcall(L, finish_profile, NULL) != 0) {
-    report(L);
-    if (status == EXIT_SUCCESS) status = EXIT_FAILURE;
+    int failed = failure_of(L);
+    if (status == EXIT_SUCCESS) status = failed;
+  }
+  if (lua_cpcall(L, finish_tune, &status) != 0) {
+    int failed = failure_of(L);
+    if (status == EXIT_SUCCESS) status = failed;
   }
   vm_interrupt_close();
   vm_lines_close();
@@ -281,9 +313,6 @@ int main(int argc, char **argv) {
     fputs("lunette: out of memory\n", stderr);
     return EXIT_FAILURE;
   }
-  if (lua_cpcall(L, pmain, &a) != 0) {
-    report(L);
-    a.status = EXIT_FAILURE;
-  }
+  if (lua_cpcall(L, pmain, &a) != 0) a.status = failure_of(L);
   return vm_finish(L, a.status);
 }

@@ -18,6 +18,7 @@ static const luaL_Reg c_modules[] = {
   { "lunette.profile_c", luaopen_lunette_profile_c },
   { "lunette.save_c", luaopen_lunette_save_c },
   { "lunette.sys", luaopen_lunette_sys },
+  { "lunette.tune_c", luaopen_lunette_tune_c },
   { NULL, NULL }
 };
 

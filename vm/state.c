@@ -1,7 +1,7 @@
-/* state.c: the Lua state, its allocator, its context, and errors on their way to Lua.
+/* state.c: the Lua state, its context, and errors on their way to Lua.
  *
  * A vm_host ties a Lua state to an ln_ctx. It is the allocator's argument as well, so
- * the counters are there before the first allocation and after the last free.
+ * the heap is there before the first allocation and after the last free.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,42 +13,12 @@
 /* Registry keys: the addresses of these. */
 static const char thread_key, error_key, error_metatable_key;
 
-/* -- the allocator: malloc, since Lua's blocks are small; the counters are ln_mem's */
-
-/* Books growth by `bytes` unless the cap or the fault injection says no. */
-static bool book(ln_mem *mem, size_t bytes) {
-  size_t number = atomic_fetch_add(&mem->count, 1) + 1;
-  size_t fail_at = atomic_load(&mem->fail_at);
-  if (fail_at != 0 && number >= fail_at) {
-    atomic_store(&mem->fail_at, 0);
-    return false;
-  }
-  size_t live = atomic_load(&mem->live) + bytes;
-  if (mem->limit != 0 && live > mem->limit) return false;
-  atomic_store(&mem->live, live);
-  if (live > atomic_load(&mem->peak)) atomic_store(&mem->peak, live);
-  return true;
-}
-
-static void *lua_memory(void *ud, void *block, size_t old, size_t size) {
-  ln_mem *mem = &((vm_host *)ud)->lua;
-  if (size == 0) {
-    free(block);
-    atomic_fetch_sub(&mem->live, old);
-    return NULL;
-  }
-  if (size <= old) { /* Lua relies on shrinking never to fail */
-    void *smaller = realloc(block, size);
-    atomic_fetch_sub(&mem->live, old - size);
-    return smaller == NULL ? block : smaller;
-  }
-  if (!book(mem, size - old)) return NULL;
-  void *bigger = realloc(block, size);
-  if (bigger == NULL) atomic_fetch_sub(&mem->live, size - old);
-  return bigger;
-}
-
 /* -- opening and closing */
+
+/* The host is the allocator's argument. */
+static void *lua_memory(void *host, void *block, size_t old, size_t size) {
+  return vm_heap_realloc(&((vm_host *)host)->heap, block, old, size);
+}
 
 static int open_protected(lua_State *L) {
   lua_pushlightuserdata(L, (void *)&thread_key);
@@ -64,14 +34,18 @@ static int open_protected(lua_State *L) {
 lua_State *vm_newstate(size_t limit) {
   vm_host *host = calloc(1, sizeof *host);
   if (host == NULL) return NULL;
-  host->lua.limit = limit;
+  host->heap.mem.limit = limit;
   lua_State *L = lua_newstate(lua_memory, host);
   if (L != NULL && lua_cpcall(L, open_protected, NULL) != 0) {
     lua_close(L);
     L = NULL;
   }
-  if (L == NULL) free(host);
-  else host->L = L;
+  if (L == NULL) {
+    vm_heap_free(&host->heap);
+    free(host);
+  } else {
+    host->L = L;
+  }
   return L;
 }
 
@@ -82,7 +56,7 @@ vm_host *vm_host_of(lua_State *L) {
   return host;
 }
 
-ln_mem *vm_lua_mem(lua_State *L) { return &vm_host_of(L)->lua; }
+ln_mem *vm_lua_mem(lua_State *L) { return &vm_host_of(L)->heap.mem; }
 
 static void enter(lua_State *L, vm_host *host) {
   if (host->L == L) return;
@@ -100,6 +74,7 @@ ln_ctx *vm_ctx(lua_State *L) {
 }
 
 static int collect_protected(lua_State *L) {
+  vm_heap_warm(&vm_host_of(L)->heap);
   lua_gc(L, LUA_GCCOLLECT, 0);
   return 0;
 }
@@ -125,6 +100,7 @@ ln_code vm_open(lua_State *L, const ln_options *options, ln_error *err) {
   ln_ctx_on_collect(ctx, vm_collect, host);
   host->ctx = ctx;
   vm_open_functions(host);
+  vm_open_tune(host);
   return LN_OK; /* the device is opened by the first op that needs it, so scripts may still set its options */
 }
 
@@ -134,14 +110,15 @@ size_t vm_close(lua_State *L) {
   lua_close(L);
   host->L = NULL;
   size_t live = host->ctx == NULL ? 0 : ln_ctx_close(host->ctx);
-  live += atomic_load(&host->lua.live);
+  live += atomic_load(&host->heap.mem.live);
+  vm_heap_free(&host->heap);
   free(host);
   return live;
 }
 
 /* -- where an op comes from */
 
-enum { WHERE_LEVELS = 100 };
+enum { WHERE_LEVELS = 100, LINE_ROOM = 16 };
 
 /* The nearest Lua frame outside the library. Allocates nothing. */
 static bool script_frame(lua_State *L, lua_Debug *ar) {
@@ -154,15 +131,32 @@ static bool script_frame(lua_State *L, lua_Debug *ar) {
   return false;
 }
 
+/* ":31" at the end of text's LINE_ROOM bytes; returns where it starts. Every op asks, and snprintf takes longer
+ * than all the rest of it. */
+static char *line_text(int line, char text[LINE_ROOM]) {
+  char *at = text + LINE_ROOM - 1;
+  *at = '\0';
+  do {
+    *--at = (char)('0' + line % 10);
+    line /= 10;
+  } while (line > 0);
+  *--at = ':';
+  return at;
+}
+
 static void where_text(const lua_Debug *ar, char where[LN_ERROR_WHERE]) {
-  char line[16];
+  char text[LINE_ROOM];
+  const char *line = line_text(ar->currentline, text), *cut = "";
   const char *name = ar->source[0] == '@' || ar->source[0] == '=' ? ar->source + 1 : ar->short_src;
-  int room = LN_ERROR_WHERE - snprintf(line, sizeof line, ":%d", ar->currentline) - 4;
-  size_t length = strlen(name);
-  if (length > (size_t)room) /* the end of a path says more than its start */
-    snprintf(where, LN_ERROR_WHERE, "...%s%s", name + length - (size_t)room, line);
-  else
-    snprintf(where, LN_ERROR_WHERE, "%.*s%s", room, name, line);
+  size_t length = strlen(name), room = LN_ERROR_WHERE - LINE_ROOM - 4;
+  if (length > room) { /* the end of a path says more than its start */
+    name += length - room;
+    length = room;
+    cut = "...";
+  }
+  char *at = stpcpy(where, cut);
+  memcpy(at, name, length);
+  strcpy(at + length, line);
 }
 
 void vm_where(lua_State *L) {
@@ -203,8 +197,14 @@ int vm_push_layer(lua_State *L) {
   int depth = host->layers;
   if (depth < VM_LAYER_DEPTH) {
     size_t used = depth == 0 ? 0 : host->layer_end[depth - 1];
-    snprintf(host->layer + used, sizeof host->layer - used, "%s%s", used == 0 ? "" : ".", name);
-    host->layer_end[depth] = used + strlen(host->layer + used);
+    size_t length = strlen(name), room = sizeof host->layer - 1 - used;
+    if (used > 0 && room > 0) {
+      host->layer[used++] = '.';
+      room--;
+    }
+    if (length > room) length = room;
+    memcpy(host->layer + used, name, length);
+    host->layer_end[depth] = used + length; /* set_layer ends the text there */
   }
   set_layer(L, host, depth + 1);
   return 0;

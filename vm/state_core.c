@@ -17,7 +17,9 @@ static int seed(lua_State *L) {
 
 static int flush(lua_State *L) {
   vm_poll(L);
-  if (ln_flush(vm_ctx(L)) != LN_OK) vm_raise_stashed(L);
+  ln_code code = ln_flush(vm_ctx(L));
+  vm_heap_warm(&vm_host_of(L)->heap); /* the kernels have driven it out of the caches, and the script goes on */
+  if (code != LN_OK) vm_raise_stashed(L);
   return 0;
 }
 
@@ -122,14 +124,21 @@ static int passes(lua_State *L) {
 }
 
 /* core.plan_steps() -> the steps of the plan that ran last, as {op =, elided =, layouts = "pbb"} (inputs,
- * then outputs; p plain, b blocked, - absent; capitals lie inside another value), and its arena's bytes. */
+ * then outputs; p plain, b blocked, - absent; capitals lie inside another value), and its arena's bytes. Where the
+ * backend had a choice, kernel = "winograd" and key =, which measured choices go by. */
 static int plan_steps(lua_State *L) {
-  const ln_plan *plan = ln_plan_last(vm_ctx(L));
+  const ln_ctx *ctx = vm_ctx(L);
+  const ln_plan *plan = ln_plan_last(ctx);
   lua_newtable(L);
   for (int s = 0; plan != NULL && s < plan->nstep; s++) {
     const ln_step *step = &plan->step[s];
-    char layouts[128];
-    lua_createtable(L, 0, 3);
+    char layouts[128], key[LN_CHOICE_KEY];
+    const char *kernel = ln_plan_chosen(ctx, plan, s, key);
+    lua_createtable(L, 0, 5);
+    lua_pushstring(L, kernel);
+    lua_setfield(L, -2, "kernel");
+    lua_pushstring(L, kernel == NULL ? NULL : key);
+    lua_setfield(L, -2, "key");
     lua_pushstring(L, ln_op_get(step->call.op)->name);
     lua_setfield(L, -2, "op");
     lua_pushboolean(L, step->elided);

@@ -19,6 +19,15 @@ static const char *const field_names[] = {
 
 /* -- slots */
 
+/* luaL_testudata without its look-up by name: every op asks several times. */
+static vm_tensor *tensor_at(lua_State *L, int index) {
+  vm_tensor *t = lua_touserdata(L, index);
+  if (t == NULL || lua_getmetatable(L, index) == 0) return NULL;
+  bool ours = lua_topointer(L, -1) == vm_host_of(L)->tensor_metatable;
+  lua_pop(L, 1);
+  return ours ? t : NULL;
+}
+
 static const size_t COLLECT_STEP = (size_t)64 << 20;
 
 /* Live bytes without the free buffers that wait in the core's pool. */
@@ -47,7 +56,7 @@ ln_value **vm_new_tensor(lua_State *L) {
   vm_tensor *t = lua_newuserdata(L, sizeof *t);
   t->value = NULL;
   t->host = host;
-  luaL_getmetatable(L, VM_TENSOR);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, host->tensor_ref);
   lua_setmetatable(L, -2);
   return &t->value;
 }
@@ -59,12 +68,12 @@ void vm_push_value(lua_State *L, ln_value *v) {
 }
 
 ln_value *vm_test_tensor(lua_State *L, int arg) {
-  vm_tensor *t = luaL_testudata(L, arg, VM_TENSOR);
+  vm_tensor *t = tensor_at(L, arg);
   return t == NULL ? NULL : t->value;
 }
 
 const char *vm_kind(lua_State *L, int index) {
-  vm_tensor *t = luaL_testudata(L, index, VM_TENSOR);
+  vm_tensor *t = tensor_at(L, index);
   if (t == NULL) return lua_isnone(L, index) ? "nothing" : luaL_typename(L, index);
   return t->value == NULL ? "a freed tensor" : "a tensor";
 }
@@ -84,7 +93,7 @@ static void release(vm_tensor *t) {
 }
 
 void vm_drop_tensor(lua_State *L, int index) {
-  vm_tensor *t = luaL_testudata(L, index, VM_TENSOR);
+  vm_tensor *t = tensor_at(L, index);
   if (t != NULL) release(t);
 }
 
@@ -96,7 +105,7 @@ void vm_repoint(lua_State *L, int index, ln_value *v) {
 }
 
 static int tensor_gc(lua_State *L) {
-  vm_tensor *t = luaL_testudata(L, 1, VM_TENSOR);
+  vm_tensor *t = tensor_at(L, 1);
   if (t != NULL && t->value != NULL) {
     vm_ctx(L);
     release(t);
@@ -347,6 +356,10 @@ void vm_open_tensor(lua_State *L) {
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
   luaL_newmetatable(L, VM_TENSOR);
+  vm_host *host = vm_host_of(L);
+  host->tensor_metatable = lua_topointer(L, -1);
+  lua_pushvalue(L, -1);
+  host->tensor_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   luaL_setfuncs(L, metamethods, 0);
   lua_newtable(L);
   for (int f = FIELD_SHAPE; f <= FIELD_T; f++) {

@@ -69,5 +69,6 @@ int luaopen_lunette_metrics_c(lua_State *L); /* vm/metrics.c: distances between 
 int luaopen_lunette_profile_c(lua_State *L); /* vm/profile.c: time and memory of the context */
 int luaopen_lunette_save_c(lua_State *L); /* vm/save.c: safetensors, xlsx, png, json, figures, files */
 int luaopen_lunette_sys(lua_State *L);    /* vm/sys.c: clock, tty, paths, atomic files, rss */
+int luaopen_lunette_tune_c(lua_State *L); /* vm/tune.c: measured choices among kernels */
 
 #endif

@@ -4,7 +4,9 @@
 #include "conv_call.h"
 #include "conv_choice.h"
 #include "conv_direct.h"
+#include "conv_measured.h"
 #include "conv_products.h"
+#include "conv_rows.h"
 #include "conv_thin.h"
 #include "conv_tiles.h"
 #include "layouts.h"
@@ -31,26 +33,22 @@ static ln_layout wanted(const ln_cpu *cpu, const ln_call *call, int64_t channels
   return fits ? LN_BLOCKED : LN_PLAIN;
 }
 
-/* These methods read and write bf16 themselves. */
-static bool takes_bf16(ln_conv_method method) {
-  return method == LN_CONV_WINOGRAD || method == LN_CONV_TILES || method == LN_CONV_THIN;
-}
-
-/* Sides of whole blocks of channels are blocked, unless matrix products over plain columns do it. Weights,
- * biases and statistics are always plain. */
+/* Sides of whole blocks of channels are blocked. Weights, biases and statistics are always plain. No matter of the
+ * method: measured choices are made between methods for sides that lie as they do. What is low is stored as bf16 where the
+ * shipped rule takes a method that can do with it. */
 void ln_cpu_conv_layouts(const ln_cpu *cpu, ln_call *call) {
   ln_conv_geometry g = ln_conv_geometry_of(call);
   ln_conv_dir dir = ln_conv_direction_of(call->op);
   ln_conv_sides sides = {.src = wanted(cpu, call, g.ci), .dst = wanted(cpu, call, g.co)};
-  ln_conv_method method = ln_conv_is_empty(&g) ? LN_CONV_PRODUCTS : ln_conv_choose(cpu, &g, dir, &sides);
-  if (method == LN_CONV_PRODUCTS) sides = (ln_conv_sides){0};
+  bool empty = ln_conv_is_empty(&g);
+  if (empty) sides = (ln_conv_sides){0};
   for (int i = 0; i < call->nin; i++) call->in[i].layout = LN_PLAIN;
   ln_layout out = dir == LN_CONV_FORWARD ? sides.dst : dir == LN_CONV_BACKWARD_DATA ? sides.src : LN_PLAIN;
   call->in[0].layout = dir == LN_CONV_BACKWARD_DATA ? sides.dst : sides.src;
   if (dir == LN_CONV_BACKWARD_WEIGHTS) call->in[1].layout = sides.dst;
   if (ln_conv_has_sums(call->op)) call->in[2].layout = out; /* the mask */
   call->out[0].layout = out;
-  if (takes_bf16(method)) ln_cpu_store_bf16(call);
+  if (!empty && ln_conv_takes_bf16(ln_conv_shipped(cpu, &g, dir, &sides))) ln_cpu_store_bf16(call);
 }
 
 /* -- prepare */
@@ -97,6 +95,7 @@ static size_t method_workspace(const ln_cpu *cpu, const step *s, bool bias) {
   case LN_CONV_THIN: return ln_thin_workspace(&s->thin, bias);
   case LN_CONV_TILES:
     return weights ? ln_tiles_grad_workspace(cpu, &s->g) : ln_tiles_workspace(cpu, &s->g, s->dir, bias);
+  case LN_CONV_ROWS: return ln_rows_workspace(cpu, &s->g);
   case LN_CONV_WINOGRAD:
     return weights ? ln_wino_grad_workspace(cpu, &s->g) : ln_wino_workspace(cpu, &s->g, s->dir, s->kept != NULL);
   default: return ln_conv_products_workspace(cpu, &s->g, s->dir, &s->sides);
@@ -128,6 +127,13 @@ static void release(ln_cpu *cpu, ln_call *call) {
   ln_free(cpu->mem, s->kept);
   ln_free(cpu->mem, s);
   call->prepared = NULL;
+}
+
+const char *ln_cpu_conv_chosen(const ln_cpu *cpu, const ln_call *call, char key[LN_CHOICE_KEY]) {
+  if (call->op == LN_OP_conv_norm || call->op == LN_OP_conv_norm_relu) call = ln_cpu_conv_norm_inner(call);
+  const step *s = call->prepared;
+  if (ln_conv_is_empty(&s->g) || !ln_conv_key(cpu, &s->g, s->dir, &s->sides, key)) return NULL;
+  return ln_conv_method_name(s->method);
 }
 
 /* -- run */
@@ -170,6 +176,7 @@ static int run_method(const ln_cpu *cpu, const step *s, const ln_call *call, ln_
     if (s->dir == LN_CONV_BACKWARD_WEIGHTS) ln_tiles_grad_run(cpu, &s->g, &s->sides, &t, workspace);
     else ln_tiles_run(cpu, &s->g, s->dir, &s->sides, &t, rest, workspace);
     break;
+  case LN_CONV_ROWS: ln_rows_run(cpu, &s->g, &s->sides, &t, workspace); break;
   case LN_CONV_PRODUCTS:
     ln_conv_products_run(cpu, &s->g, s->dir, &s->sides, &t, workspace);
     if (rest != NULL) ln_finish_images(rest, 0, rest->n);

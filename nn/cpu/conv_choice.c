@@ -1,14 +1,51 @@
 /* conv_choice.c: the choice among the methods, with the measurements that it rests on. */
 #include "conv_choice.h"
+#include "conv_measured.h"
+#include "conv_rows.h"
 #include "conv_thin.h"
 #include "conv_tiles.h"
 #include "winograd.h"
+
+const char *ln_conv_method_name(ln_conv_method method) {
+  switch (method) {
+  case LN_CONV_PRODUCTS: return "products";
+  case LN_CONV_DIRECT: return "direct";
+  case LN_CONV_THIN: return "thin";
+  case LN_CONV_TILES: return "tiles";
+  case LN_CONV_ROWS: return "rows";
+  case LN_CONV_WINOGRAD: return "winograd";
+  }
+  return "";
+}
+
+static bool able_as_winograd(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
+  if (cpu->strict || sides->src != LN_BLOCKED || sides->dst != LN_BLOCKED) return false;
+  return dir == LN_CONV_BACKWARD_WEIGHTS ? ln_wino_grad_can(cpu, g) : ln_wino_can(cpu, g, dir);
+}
+
+bool ln_conv_takes_bf16(ln_conv_method method) {
+  return method == LN_CONV_WINOGRAD || method == LN_CONV_TILES || method == LN_CONV_THIN;
+}
+
+bool ln_conv_able(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides,
+                  ln_conv_method method) {
+  if (sides->images.bf16 && !ln_conv_takes_bf16(method)) return false;
+  switch (method) {
+  case LN_CONV_THIN: return ln_thin_can(cpu, g, dir, sides);
+  case LN_CONV_TILES: return ln_tiles_can(cpu, g, sides);
+  case LN_CONV_ROWS: return dir == LN_CONV_BACKWARD_WEIGHTS && ln_rows_can(cpu, g, sides);
+  case LN_CONV_WINOGRAD: return able_as_winograd(cpu, g, dir, sides);
+  case LN_CONV_PRODUCTS: case LN_CONV_DIRECT: return true;
+  }
+  return false;
+}
 
 /* Measured on Zen 3 with AVX2 (oneDNN 2.6.3, OpenBLAS 0.3.21, one thread's CPU time, 256x256):
  *   64->1, 1x1            forward 2 ms, data 5, weights 2; PyTorch's oneDNN 2, 31, 2 with its page faults
  *   128->64, 2x2 up       31 ms; by oneDNN in PyTorch 170
  *   1->64, 3x3            weights 8 ms against oneDNN's 25: it pads thin sides to whole vectors
  *   2..4->32, 3x3         data 6-10 ms against 12-25
+ *   1..4->1, 3x3 @128     data 0.5-1.9 ms against 2.4-6.5 (batch 8, lunette tune)
  *   16->1, 3x3            forward 4 ms against 9, weights 4 against 7
  *   256->256, 512->512    weights 73-78 GFLOP/s against 57-68. On AVX-512 oneDNN reaches 92 % of the
  *                         peak there, so it stays.
@@ -18,7 +55,7 @@ static bool better_as_products(const ln_conv_geometry *g, ln_conv_dir dir, ln_is
   if (g->groups > 1) return false;
   switch (dir) {
   case LN_CONV_FORWARD: return g->co == 1;
-  case LN_CONV_BACKWARD_DATA: return g->ci <= 4 && g->co > 1;
+  case LN_CONV_BACKWARD_DATA: return g->ci <= 4;
   default: return g->ci <= 2 || g->co == 1 || (isa < LN_ISA_AVX512 && g->ci >= 256 && g->co >= 256);
   }
 }
@@ -70,17 +107,39 @@ static bool better_as_thin(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv
  */
 static bool better_as_winograd(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
   enum { FEW_TILES = 4 }; /* with fewer the transforms of the weights are not paid back */
-  if (cpu->strict || sides->src != LN_BLOCKED || sides->dst != LN_BLOCKED) return false;
-  if (dir == LN_CONV_BACKWARD_WEIGHTS) return ln_wino_grad_can(cpu, g);
   const int64_t *size = dir == LN_CONV_FORWARD ? g->out : g->in;
-  return g->n * size[0] * ((size[1] + 3) / 4) * ((size[2] + 3) / 4) >= FEW_TILES && ln_wino_can(cpu, g, dir);
+  bool few = g->n * size[0] * ((size[1] + 3) / 4) * ((size[2] + 3) / 4) < FEW_TILES;
+  return (dir == LN_CONV_BACKWARD_WEIGHTS || !few) && able_as_winograd(cpu, g, dir, sides);
 }
 
-ln_conv_method ln_conv_choose(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
+/* Both sides blocked, stride 1, same machine, batch 2 (5x5 and 7x7: 1), GFLOP/s of oneDNN's direct / conv_rows, weights;
+ * the peak is 104:
+ *   8->8 @128, 3x3           76 97         64->64 @8, 3x3       69 92
+ *   64->64 @256              75 98         512->512 @8          55 88
+ *   128->128 @128            73 98         512->512 @4          33 62
+ *   256->256 @64             72 99         64->64 @64, 2x2      70 93
+ *   512->512 @32             71 101        64->64 @32, 5x5      78 102
+ *   1024->1024 @16           69 100        64->64 @32, 7x7      81 106
+ *   1024->512 @32            72 100        64->64 @32 in SSE    19 (products) 18
+ * Over the peak: padding counts, and is left out. On AVX-512 oneDNN reaches 92 % of the peak; it has its own kernels for 1x1.
+ */
+static bool better_as_rows(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
+  if (dir != LN_CONV_BACKWARD_WEIGHTS || cpu->isa >= LN_ISA_AVX512 || ln_conv_volume(g->kernel) == 1) return false;
+  return ln_rows_can(cpu, g, sides);
+}
+
+ln_conv_method ln_conv_shipped(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
   bool plain = sides->src == LN_PLAIN && sides->dst == LN_PLAIN;
   if (plain) return better_as_products(g, dir, cpu->isa) ? LN_CONV_PRODUCTS : LN_CONV_DIRECT;
   if (better_as_thin(cpu, g, dir, sides)) return LN_CONV_THIN;
   if (better_as_tiles(cpu, g, sides)) return LN_CONV_TILES;
   if (better_as_winograd(cpu, g, dir, sides)) return LN_CONV_WINOGRAD;
+  if (better_as_rows(cpu, g, dir, sides)) return LN_CONV_ROWS;
   return LN_CONV_DIRECT;
+}
+
+ln_conv_method ln_conv_choose(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
+  ln_conv_method measured;
+  bool usable = ln_conv_measured(cpu, g, dir, sides, &measured) && ln_conv_able(cpu, g, dir, sides, measured);
+  return usable ? measured : ln_conv_shipped(cpu, g, dir, sides);
 }

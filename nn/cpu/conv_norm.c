@@ -116,6 +116,8 @@ static ln_code run(ln_cpu *cpu, ln_call *call) {
   return s->conv.op == LN_OP_conv ? ln_cpu_conv(cpu, &s->conv) : ln_cpu_conv_relu(cpu, &s->conv);
 }
 
+const ln_call *ln_cpu_conv_norm_inner(const ln_call *call) { return &((const step *)call->prepared)->conv; }
+
 ln_code ln_cpu_conv_norm_prepare(ln_cpu *cpu, ln_call *call) { return prepare(cpu, call); }
 ln_code ln_cpu_conv_norm_relu_prepare(ln_cpu *cpu, ln_call *call) { return prepare(cpu, call); }
 void ln_cpu_conv_norm_release(ln_cpu *cpu, ln_call *call) { release(cpu, call); }

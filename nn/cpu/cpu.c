@@ -2,6 +2,8 @@
  * steps. The dispatch tables come from the op table.
  */
 #include "cpu.h"
+#include "conv_measured.h"
+#include "conv_time.h"
 #include "kern.h"
 #include "layouts.h"
 #include "peak.h"
@@ -127,6 +129,7 @@ static void cpu_close(void *self) {
   ln_cpu *cpu = self;
   if (cpu == NULL) return;
   ln_cpu_dnnl_close(cpu);
+  ln_conv_table_free(cpu->mem, cpu->measured);
   ln_free(cpu->mem, cpu);
 }
 
@@ -203,6 +206,22 @@ static ln_code cpu_run_group(void *self, ln_call *const *call, int n) {
   return ln_cpu_step_group(self, call, n);
 }
 
+/* -- measured choices */
+
+static const char *cpu_chosen(void *self, const ln_call *call, char key[LN_CHOICE_KEY]) {
+  return call->prepared != NULL && ln_cpu_is_conv(call->op) ? ln_cpu_conv_chosen(self, call, key) : NULL;
+}
+
+static ln_code cpu_choose(void *self, const ln_choice *list, int count, ln_error *err) {
+  ln_cpu *cpu = self;
+  struct ln_conv_table *table = NULL;
+  ln_code code = cpu->deterministic ? LN_OK : ln_conv_table_new(cpu->mem, list, count, &table, err);
+  if (code != LN_OK) return code;
+  ln_conv_table_free(cpu->mem, cpu->measured);
+  cpu->measured = table;
+  return LN_OK;
+}
+
 /* Filled once, as the hash is no constant expression, and never changed afterwards. */
 static ln_backend backend = {
     .abi = LN_BACKEND_ABI, .struct_size = sizeof(ln_backend), .name = "cpu",
@@ -210,7 +229,8 @@ static ln_backend backend = {
     .alloc = cpu_alloc, .free = cpu_free, .upload = cpu_upload, .download = cpu_download,
     .prepare = cpu_prepare, .release = cpu_release, .run = cpu_run,
     .layouts = cpu_layouts, .run_group = cpu_run_group,
-    .measure = ln_cpu_measure};
+    .measure = ln_cpu_measure,
+    .chosen = cpu_chosen, .time = ln_cpu_conv_time, .choose = cpu_choose};
 static pthread_once_t filled = PTHREAD_ONCE_INIT;
 
 static void fill_hash(void) { backend.ops_hash = ln_op_table_hash(); }

@@ -39,6 +39,7 @@ typedef struct ln_cpu {
   const struct ln_spans *spans;
   const struct ln_kerns *kerns; /* kern.h */
   void *dnnl;                   /* owned by conv*.c / onednn*.c / matmul.c, NULL before open */
+  struct ln_conv_table *measured; /* conv_measured.h; NULL: the shipped rules alone */
 } ln_cpu;
 
 /* -- kernels: ln_cpu_<op> for every row, ln_cpu_<op>_prepare and _release for PREP rows.
@@ -56,6 +57,9 @@ typedef struct ln_cpu {
 
 /* step.c: all updates of an optimizer (adam_step or sgd_step) at once. */
 ln_code ln_cpu_step_group(ln_cpu *cpu, ln_call *const *call, int n);
+/* Of a prepared convolution, nn/backend.h's chosen: conv.c, conv_norm.c. */
+const char *ln_cpu_conv_chosen(const ln_cpu *cpu, const ln_call *call, char key[LN_CHOICE_KEY]);
+const ln_call *ln_cpu_conv_norm_inner(const ln_call *call); /* the one convolution that a prepared conv_norm runs */
 /* How a convolution wants its arguments (nn/backend.h, layouts): conv.c. */
 void ln_cpu_conv_layouts(const ln_cpu *cpu, ln_call *call);
 

@@ -26,6 +26,7 @@ typedef struct ln_kerns {
   const struct ln_wino_kerns *wino;             /* kern_wino.c, kern_wino_form.c: wino_kern.h */
   const struct ln_wino_grad_kerns *wino_grad;   /* kern_wino_grad*.c: winograd_grad.h */
   const struct ln_conv_kerns *conv[2];          /* kern_conv*.c: conv_kern.h */
+  const struct ln_rows_kerns *rows;             /* kern_conv_rows.c: conv_rows_kern.h */
   const struct ln_layer_kerns *layer[2];        /* kern_layer*.c: layer_kern.h */
 } ln_kerns;
 

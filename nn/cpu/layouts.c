@@ -108,7 +108,7 @@ void ln_cpu_store_bf16(ln_call *call) {
     if (is_stored(arg_of(call, i))) arg_of(call, i)->meta.dtype = LN_BF16;
 }
 
-static bool is_conv(ln_op op) {
+bool ln_cpu_is_conv(ln_op op) {
   switch (op) {
   case LN_OP_conv: case LN_OP_conv_norm: case LN_OP_conv_norm_relu: case LN_OP_conv_relu: case LN_OP_conv_moments: case LN_OP_conv_masked: case LN_OP_conv_transpose:
   case LN_OP_conv_input_grad: case LN_OP_conv_input_grad_masked: case LN_OP_conv_weight_grad: return true;
@@ -118,7 +118,7 @@ static bool is_conv(ln_op op) {
 
 void ln_cpu_layouts(const ln_cpu *cpu, ln_call *call) {
   if (call->op == LN_OP_reorder) return;
-  if (is_conv(call->op)) {
+  if (ln_cpu_is_conv(call->op)) {
     ln_cpu_conv_layouts(cpu, call);
     return;
   }

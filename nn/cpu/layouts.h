@@ -7,6 +7,8 @@
 /* backend.h's layouts. */
 void ln_cpu_layouts(const ln_cpu *cpu, ln_call *call);
 
+bool ln_cpu_is_conv(ln_op op);
+
 /* Are the call's layouts among those that ln_cpu_layouts gives? Else *unknown is an argument that is not. */
 bool ln_cpu_layouts_fit(const ln_cpu *cpu, ln_call *call, const ln_arg **unknown);
 

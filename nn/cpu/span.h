@@ -44,6 +44,7 @@ typedef struct ln_map_spans { /* span_map.c */
   ln_binary_fn binary[LN_OP_COUNT][LN_SIDES];
   ln_unary_fn unary[LN_OP_COUNT];
   ln_map_fn map[LN_OP_COUNT];
+  ln_map_fn map_of_one[LN_OP_COUNT]; /* where a is one element for all, given as p */
   void (*where)(float *y, const uint8_t *c, const float *a, const float *b, int64_t n);
   void (*scale)(float *y, const float *x, int64_t n, float factor);
   void (*axpy)(float *y, const float *x, int64_t n, float factor); /* y += factor x */

@@ -124,6 +124,15 @@ MAP3(bce_grad, bce_grad_of(a, b, c))
 MAP(bce_logits, bce_logits_of(a, b))
 MAP3(bce_logits_grad, a *(ln_sigmoidf(b) - c))
 
+/* The gradient of a loss that is the same for all elements: MAP3 where a is the parameter. */
+#define MAP3_OF_ONE(name, expr)                                                                       \
+  static void name(float *y, const float *pa, const float *pb, const float *pc, int64_t n, float a) { \
+    (void)pa;                                                                                         \
+    LOOP(n) { const float b = pb[i], c = pc[i]; y[i] = (expr); }                                      \
+  }
+MAP3_OF_ONE(bce_grad_of_one, bce_grad_of(a, b, c))
+MAP3_OF_ONE(bce_logits_grad_of_one, a *(ln_sigmoidf(b) - c))
+
 static void where(float *y, const uint8_t *c, const float *a, const float *b, int64_t n) {
   LOOP(n) {
     const float x = a[i], z = b[i];
@@ -183,6 +192,7 @@ const ln_map_spans SPAN(map) = {
     .map = {[LN_OP_sigmoid_grad] = sigmoid_grad, [LN_OP_relu_grad] = relu_grad,
             [LN_OP_leaky_relu_grad] = leaky_grad, [LN_OP_bce] = bce, [LN_OP_bce_grad] = bce_grad,
             [LN_OP_bce_with_logits] = bce_logits, [LN_OP_bce_with_logits_grad] = bce_logits_grad},
+    .map_of_one = {[LN_OP_bce_grad] = bce_grad_of_one, [LN_OP_bce_with_logits_grad] = bce_logits_grad_of_one},
     .where = where, .scale = scale, .axpy = axpy, .blend = blend,
     .to_bf16 = to_bf16, .from_bf16 = from_bf16,
 };

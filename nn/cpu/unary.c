@@ -1,9 +1,6 @@
-/* unary.c: elementwise ops of one input, and the losses and elementwise gradients that take
- * two or three tensors of one shape. The blocked layout is no different to them, run by run.
+/* unary.c: elementwise ops of one input, and the gradients that take two tensors of one
+ * shape. The blocked layout is no different to them, run by run.
  */
-#include <math.h>
-#include <stdatomic.h>
-
 #include "images.h"
 #include "span.h"
 
@@ -128,24 +125,24 @@ ln_code ln_cpu_clamp(ln_cpu *cpu, ln_call *call) {
 
 ln_code ln_cpu_leaky_relu(ln_cpu *cpu, ln_call *call) { return unary(cpu, call, 1, call->attrs->slope, 0); }
 
-/* -- two or three tensors of one shape */
+/* -- two tensors of one shape */
 
 typedef struct map_job {
   ln_map_fn fn;
   const ln_map_spans *spans;
   ln_runs runs;
-  ln_images y, in[3];
+  ln_images y, in[2];
   float p;
 } map_job;
 
 /* All are stored as bf16. */
 static void map_parts(const map_job *j, int64_t run, int64_t from, int64_t n) {
-  float part[3][LN_PART];
+  float part[2][LN_PART];
   for (int64_t i = from; i < from + n; i += LN_PART) {
     const int64_t count = from + n - i < LN_PART ? from + n - i : LN_PART;
-    const float *x[3];
-    for (int k = 0; k < 3; k++) x[k] = ln_widened(j->spans, j->in[k].size, ln_image_at(j->in[k], run, i), count, part[k]);
-    j->fn(part[0], x[0], x[1], x[2], count, j->p);
+    const float *x[2];
+    for (int k = 0; k < 2; k++) x[k] = ln_widened(j->spans, j->in[k].size, ln_image_at(j->in[k], run, i), count, part[k]);
+    j->fn(part[0], x[0], x[1], NULL, count, j->p);
     j->spans->to_bf16(ln_image_at(j->y, run, i), part[0], count);
   }
 }
@@ -154,59 +151,16 @@ static void map_range(void *arg, int64_t begin, int64_t end) {
   const map_job *j = arg;
   int64_t run, from;
   const int64_t n = ln_run_block(&j->runs, begin, end, &run, &from);
-  if (j->y.size != (int64_t)sizeof(float)) {
-    map_parts(j, run, from, n);
-    return;
-  }
-  j->fn(ln_image_at(j->y, run, from), ln_image_at(j->in[0], run, from), ln_image_at(j->in[1], run, from),
-        ln_image_at(j->in[2], run, from), n, j->p);
-}
-
-static map_job map_of(const ln_cpu *cpu, const ln_call *call) {
-  map_job j = {.fn = cpu->spans->map->map[call->op], .spans = cpu->spans->map, .runs = ln_runs_of(call),
-               .y = ln_images_of(&call->out[0]), .p = (float)call->attrs->slope};
-  for (int i = 0; i < 3 && i < call->nin; i++) j.in[i] = ln_images_of(&call->in[i]);
-  return j;
+  if (j->y.size != (int64_t)sizeof(float)) map_parts(j, run, from, n);
+  else j->fn(ln_image_at(j->y, run, from), ln_image_at(j->in[0], run, from), ln_image_at(j->in[1], run, from), NULL, n, j->p);
 }
 
 static ln_code map(ln_cpu *cpu, ln_call *call, int64_t cost) {
-  map_job j = map_of(cpu, call);
+  map_job j = {.fn = cpu->spans->map->map[call->op], .spans = cpu->spans->map, .runs = ln_runs_of(call),
+               .y = ln_images_of(&call->out[0]), .in = {ln_images_of(&call->in[0]), ln_images_of(&call->in[1])},
+               .p = (float)call->attrs->slope};
   ln_cpu_for(cpu, j.runs.n * j.runs.padded, LN_BLOCK, cost, map_range, &j);
   return LN_OK;
-}
-
-/* -- binary cross-entropy: predictions outside 0..1 are named before their NaN spreads. Beside two
- * logarithms an element the comparison costs nothing: the block is in the cache. */
-
-typedef struct bce_job {
-  map_job map;
-  atomic_bool outside;
-} bce_job;
-
-static void bce_range(void *arg, int64_t begin, int64_t end) {
-  bce_job *j = arg;
-  int outside = 0;
-  const float *p = ln_image_at(j->map.in[0], 0, 0); /* plain: one run */
-  for (int64_t i = begin; i < end; i++) outside |= (p[i] < 0) | (p[i] > 1);
-  if (outside) atomic_store_explicit(&j->outside, true, memory_order_relaxed);
-  map_range(&j->map, begin, end);
-}
-
-static ln_code report_outside(const ln_call *call) {
-  const float *p = call->in[0].data;
-  double low = INFINITY, high = -INFINITY;
-  for (int64_t i = 0; i < call->in[0].numel; i++) {
-    if (p[i] < low) low = p[i];
-    if (p[i] > high) high = p[i];
-  }
-  return ln_fail(call->err, LN_EINVAL, "predictions must lie in 0..1, and these are from %g to %g; end the net with"
-                 " a sigmoid, or use BCEWithLogitsLoss", low, high);
-}
-
-ln_code ln_cpu_bce(ln_cpu *cpu, ln_call *call) {
-  bce_job j = {.map = map_of(cpu, call)};
-  ln_cpu_for(cpu, call->out[0].numel, LN_BLOCK, 8, bce_range, &j);
-  return atomic_load(&j.outside) ? report_outside(call) : LN_OK;
 }
 
 #define MAP(name, cost) \
@@ -214,6 +168,3 @@ ln_code ln_cpu_bce(ln_cpu *cpu, ln_call *call) {
 MAP(sigmoid_grad, 1)
 MAP(relu_grad, 1)
 MAP(leaky_relu_grad, 1)
-MAP(bce_grad, 2)
-MAP(bce_with_logits, 8)
-MAP(bce_with_logits_grad, 4)

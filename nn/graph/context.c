@@ -114,7 +114,15 @@ ln_code ln_device_open(ln_ctx *ctx, ln_device device) {
       backend->ops_hash != ln_op_table_hash())
     return ln_fail(&ctx->error, LN_ENODEV, "%s: built for another version of Lunette", backend->name);
   ln_code code = backend->open(&ctx->mem, &ctx->options.kernel, &ctx->self[device], &ctx->error);
-  if (code == LN_OK) ctx->backend[device] = backend;
+  if (code != LN_OK) return code;
+  ctx->backend[device] = backend;
+  if (ctx->opened != NULL) ctx->opened(ctx->host, device);
+  return LN_OK;
+}
+
+ln_code ln_device_choose(ln_ctx *ctx, ln_device device, const ln_choice *list, int count) {
+  ln_code code = ctx->backend[device]->choose(ctx->self[device], list, count, &ctx->error);
+  if (code == LN_OK) ln_plan_cache_free(ctx);
   return code;
 }
 

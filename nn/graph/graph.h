@@ -91,6 +91,9 @@ typedef void (*ln_collect_fn)(void *host);
 typedef ln_code (*ln_host_grad_fn)(void *host, int id, ln_value *const *gout, ln_value **gin);
 typedef void (*ln_host_forget_fn)(void *host, int id);
 
+/* Called when a device was opened, before its first plan: the time for ln_device_choose. */
+typedef void (*ln_opened_fn)(void *host, ln_device device);
+
 /* Fields below are for nn/ only; hosts use the functions. */
 struct ln_plan_cache;
 struct ln_interned;
@@ -113,6 +116,7 @@ struct ln_ctx {
   uint64_t next_number;        /* of the next node */
   uint64_t last_version;       /* that a cell was given */
   bool grad_enabled, flushing, in_backward;
+  bool rehearsing;             /* the flush under way only plans */
   int no_flush;                /* > 0: recording must not flush (inside a backward) */
   uint64_t seed, counter;      /* Philox */
   const char *where, *layer;   /* of the op being recorded, set by the host */
@@ -131,6 +135,7 @@ struct ln_ctx {
   ln_collect_fn collect;
   ln_host_grad_fn host_grad;
   ln_host_forget_fn host_forget;
+  ln_opened_fn opened;
   void *host;
   uint64_t stat_flushes, stat_plans, stat_plan_hits, stat_steps;
   struct ln_profile *profile;  /* while one is taken, plan/profile.h */
@@ -147,6 +152,9 @@ void ln_ctx_on_collect(ln_ctx *ctx, ln_collect_fn collect, void *host);
 void ln_seed(ln_ctx *ctx, uint64_t seed); /* also restarts the counter */
 /* Opens the device if need be: LN_ENODEV "cuda: built without it". */
 ln_code ln_device_open(ln_ctx *ctx, ln_device device);
+/* The choices among kernels (nn/backend.h) from now on; plans that were made with others are forgotten. The
+ * device is open and makes choices. */
+ln_code ln_device_choose(ln_ctx *ctx, ln_device device, const ln_choice *list, int count);
 /* Where the next recorded op comes from; the strings are copied and interned. */
 ln_code ln_set_where(ln_ctx *ctx, const char *where);
 ln_code ln_set_layer(ln_ctx *ctx, const char *layer);
@@ -193,6 +201,9 @@ ln_code ln_record_function(ln_ctx *ctx, ln_value *const *in, int nin,
 /* -- running: plan/ implements it. Computes all that is held; on failure every cell
  * keeps its committed value and the pending values are marked failed. */
 ln_code ln_flush(ln_ctx *ctx);
+/* Makes the plan of what is held and keeps it, but does not run it: cells stay as they are, all that was pending never
+ * gets a value. To see what a step would do. */
+ln_code ln_rehearse(ln_ctx *ctx);
 
 /* -- what the context is busy with, for the profile (plan/profile.c); free of cost without one.
  * ln_enter returns what ln_leave goes back to. */

@@ -106,6 +106,24 @@ ln_code ln_shape_same(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out,
   return LN_OK;
 }
 
+/* in: x t, out: y p */
+ln_code ln_shape_sigmoid_bce(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
+  SHAPE_TRY(ln_shape_same(in, nin, attrs, out, err));
+  out[1] = in[0];
+  return LN_OK;
+}
+
+/* in: gy, then what the loss was made of. A loss that is summed or averaged sends one gradient to all elements. */
+ln_code ln_shape_loss_grad(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
+  (void)nin, (void)attrs;
+  SHAPE_TRY(shape_need_float(&in[0], "the gradient", err));
+  SHAPE_TRY(shape_need_same(&in[1], "the prediction", &in[2], "the target", err));
+  if (ln_numel(&in[0]) != 1 || in[0].dtype != in[1].dtype)
+    SHAPE_TRY(shape_need_same(&in[0], "the gradient", &in[1], "the prediction", err));
+  out[0] = in[1];
+  return LN_OK;
+}
+
 ln_code ln_shape_softmax_grad(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
   SHAPE_TRY(ln_shape_same(in, nin, attrs, out, err));
   return shape_need_dim(&in[0], attrs->dim, err);

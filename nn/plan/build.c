@@ -237,3 +237,9 @@ size_t ln_plan_layouts(const ln_plan *plan, int step, char *text, size_t size) {
   text[n] = '\0';
   return n;
 }
+
+const char *ln_plan_chosen(const ln_ctx *ctx, const ln_plan *plan, int step, char key[LN_CHOICE_KEY]) {
+  const ln_backend *backend = ctx->backend[plan->device];
+  const ln_step *s = &plan->step[step];
+  return backend->chosen == NULL || s->elided ? NULL : backend->chosen(ctx->self[plan->device], &s->call, key);
+}

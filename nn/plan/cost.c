@@ -34,8 +34,8 @@ static const cost costs[] = {
     {"batch_norm_eval", PER_ELEMENT, 2, false}, {"batch_norm", PER_ELEMENT, 6, false},
     {"norm_relu", PER_ELEMENT, 3, false}, {"moments", PER_ELEMENT, 4, false},
     {"row_norm", PER_ELEMENT, 6, false},
-    {"softmax", PER_ELEMENT, 4, false}, {"log_softmax", PER_ELEMENT, 4, false}, {"sigmoid", PER_ELEMENT, 3, false},
-    {"bce", PER_ELEMENT, 6, false}, {"interpolate", PER_ELEMENT, 7, false},
+    {"softmax", PER_ELEMENT, 4, false}, {"log_softmax", PER_ELEMENT, 4, false}, {"sigmoid_bce", PER_ELEMENT, 9, false},
+    {"sigmoid", PER_ELEMENT, 3, false}, {"bce", PER_ELEMENT, 6, false}, {"interpolate", PER_ELEMENT, 7, false},
     {"sgd_step", PER_INPUT, 2, false}, {"adam_step", PER_INPUT, 3.25, false}, /* one parameter or a list */
     {"", PER_ELEMENT, 1, false}};
 

@@ -21,7 +21,7 @@ static ln_code compute(ln_ctx *ctx) {
       ctx->stat_plans++;
     }
     ln_activity before = ln_enter(ctx, LN_BINDING);
-    if (code == LN_OK) code = ln_plan_run(ctx, plan, &work);
+    if (code == LN_OK && !ctx->rehearsing) code = ln_plan_run(ctx, plan, &work);
     ln_leave(ctx, before);
   }
   ln_work_close(ctx, &work);
@@ -71,8 +71,10 @@ ln_code ln_flush(ln_ctx *ctx) {
   ln_activity before = ln_enter(ctx, LN_PLANNING);
   ln_code code = compute(ctx);
   ln_enter(ctx, LN_BINDING);
+  bool ran = code == LN_OK && !ctx->rehearsing;
+  if (code == LN_OK && !ran) ln_fail(&ctx->error, LN_EINVAL, "the tensor has no data: it was planned, not computed");
   ln_error error = ctx->error;
-  ln_failure *failure = code == LN_OK ? NULL : make_failure(ctx);
+  ln_failure *failure = ran ? NULL : make_failure(ctx);
   int count = ctx->npending;
   for (int k = 0; k < count; k++) mark_failed(ctx->pending[k], failure);
   ctx->npending = 0;
@@ -84,6 +86,13 @@ ln_code ln_flush(ln_ctx *ctx) {
   ln_pool_trim(ctx, false);
   ln_leave(ctx, before);
   if (code != LN_OK) ctx->error = error;
+  return code;
+}
+
+ln_code ln_rehearse(ln_ctx *ctx) {
+  ctx->rehearsing = true;
+  ln_code code = ln_flush(ctx);
+  ctx->rehearsing = false;
   return code;
 }
 

@@ -101,5 +101,7 @@ const ln_plan *ln_plan_last(const ln_ctx *ctx); /* the one that ran last, NULL b
 /* How the arguments of a step lie: a letter each, inputs then outputs (p plain, b blocked, a capital where it
  * lies inside another value, - absent). Returns the length. */
 size_t ln_plan_layouts(const ln_plan *plan, int step, char *text, size_t size);
+/* The backend's chosen (nn/backend.h) of a step. */
+const char *ln_plan_chosen(const ln_ctx *ctx, const ln_plan *plan, int step, char key[LN_CHOICE_KEY]);
 
 #endif

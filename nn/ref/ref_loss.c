@@ -80,6 +80,10 @@ ln_code ln_ref_dropout(ln_call *call) {
 
 static double clamped_log(double value) { return value < -100 ? -100 : value; }
 
+static double bce(double p, double t) { return (t - 1) * clamped_log(log1p(-p)) - t * clamped_log(log(p)); }
+
+static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+
 ln_code ln_ref_bce(ln_call *call) {
   const double *p = ref_in(call, 0), *t = ref_in(call, 1);
   double *y = ref_out(call, 0);
@@ -91,18 +95,22 @@ ln_code ln_ref_bce(ln_call *call) {
   if (low < 0 || high > 1)
     return ln_fail(call->err, LN_EINVAL, "predictions must lie in 0..1, and these are from %g to %g; end the net"
                    " with a sigmoid, or use BCEWithLogitsLoss", low, high);
-  for (int64_t i = 0; i < call->out[0].numel; i++)
-    y[i] = (t[i] - 1) * clamped_log(log1p(-p[i])) - t[i] * clamped_log(log(p[i]));
+  for (int64_t i = 0; i < call->out[0].numel; i++) y[i] = bce(p[i], t[i]);
   return ref_store(call, 0);
+}
+
+/* The loss' gradient at element i: one for all, or one each. */
+static double gradient_at(const ln_call *call, const double *gy, int64_t i) { return gy[call->in[0].numel == 1 ? 0 : i]; }
+
+static double bce_gradient(double gy, double p, double t) {
+  double denominator = (1 - p) * p;
+  return gy * (p - t) / (denominator < 1e-12 ? 1e-12 : denominator);
 }
 
 ln_code ln_ref_bce_grad(ln_call *call) {
   const double *gy = ref_in(call, 0), *p = ref_in(call, 1), *t = ref_in(call, 2);
   double *gp = ref_out(call, 0);
-  for (int64_t i = 0; i < call->out[0].numel; i++) {
-    double denominator = (1 - p[i]) * p[i];
-    gp[i] = gy[i] * (p[i] - t[i]) / (denominator < 1e-12 ? 1e-12 : denominator);
-  }
+  for (int64_t i = 0; i < call->out[0].numel; i++) gp[i] = bce_gradient(gradient_at(call, gy, i), p[i], t[i]);
   return ref_store(call, 0);
 }
 
@@ -117,6 +125,25 @@ ln_code ln_ref_bce_with_logits(ln_call *call) {
 ln_code ln_ref_bce_with_logits_grad(ln_call *call) {
   const double *gy = ref_in(call, 0), *x = ref_in(call, 1), *t = ref_in(call, 2);
   double *gx = ref_out(call, 0);
-  for (int64_t i = 0; i < call->out[0].numel; i++) gx[i] = gy[i] * (1 / (1 + exp(-x[i])) - t[i]);
+  for (int64_t i = 0; i < call->out[0].numel; i++) gx[i] = gradient_at(call, gy, i) * (sigmoid(x[i]) - t[i]);
+  return ref_store(call, 0);
+}
+
+ln_code ln_ref_sigmoid_bce(ln_call *call) {
+  const double *x = ref_in(call, 0), *t = ref_in(call, 1);
+  double *y = ref_out(call, 0), *p = ref_out(call, 1);
+  for (int64_t i = 0; i < call->out[0].numel; i++) {
+    p[i] = sigmoid(x[i]);
+    y[i] = bce(p[i], t[i]);
+  }
+  ref_store(call, 0);
+  return ref_store(call, 1);
+}
+
+ln_code ln_ref_sigmoid_bce_grad(ln_call *call) {
+  const double *gy = ref_in(call, 0), *p = ref_in(call, 1), *t = ref_in(call, 2);
+  double *gx = ref_out(call, 0);
+  for (int64_t i = 0; i < call->out[0].numel; i++)
+    gx[i] = bce_gradient(gradient_at(call, gy, i), p[i], t[i]) * (p[i] * (1 - p[i]));
   return ref_store(call, 0);
 }

@@ -19,8 +19,9 @@ end
 
 local function check_rank(who, x, rank)
   args.check(args.is_tensor(x), "[%s] the input must be a tensor, got %s", who, type(x))
-  args.check(#x.shape == rank, "[%s] the input must have rank %d (batch, channels, space), got %s", who, rank,
-    table.concat(x.shape, "x"))
+  if x:dim() ~= rank then
+    args.fail("[%s] the input must have rank %d (batch, channels, space), got %s", who, rank, tostring(x.shape))
+  end
 end
 
 -- padding = "same" as sizes before and after each spatial dim; torch puts the odd one behind.
@@ -240,8 +241,9 @@ define("batch_norm", "batch_norm(x, running_mean, running_var, weight=nil, bias=
       return ops.batch_norm_eval(x, running_mean, running_var, weight, bias, { eps = eps })
     end
     local count = x:numel() / x:size(2)
-    args.check(count > 1, "[batch_norm] training needs more than 1 value per channel, got input %s",
-      table.concat(x.shape, "x"))
+    if count <= 1 then
+      args.fail("[batch_norm] training needs more than 1 value per channel, got input %s", tostring(x.shape))
+    end
     local y, mean, var = ops.batch_norm(x, weight, bias, { eps = eps })
     if running_mean then
       ops.batch_norm_update(running_mean, running_var, mean, var, { size = { count }, weight = momentum or 0.1 })

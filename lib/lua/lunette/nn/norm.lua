@@ -40,11 +40,13 @@ local function define_batch(space)
 
   function class:forward(x)
     local shape = x.shape
-    args.check(#shape == rank or (space == 1 and #shape == 2), "[%s] the input must have rank %d, got %s", name, rank,
-      table.concat(shape, "x"))
-    args.check(shape[2] == self.num_features, "[%s] the input has %d channels, the layer %d (input"
-      .. " %s)", name, shape[2],
-      self.num_features, table.concat(shape, "x"))
+    if #shape ~= rank and not (space == 1 and #shape == 2) then
+      args.fail("[%s] the input must have rank %d, got %s", name, rank, tostring(shape))
+    end
+    if shape[2] ~= self.num_features then
+      args.fail("[%s] the input has %d channels, the layer %d (input %s)", name, shape[2], self.num_features,
+        tostring(shape))
+    end
     if not self.track_running_stats then
       return F.batch_norm(x, nil, nil, self.weight, self.bias, true, nil, self.eps)
     end
@@ -79,9 +81,12 @@ local function define_instance(space)
   end
 
   function class:forward(x)
-    args.check(#x.shape == rank, "[%s] the input must have rank %d, got %s", name, rank, table.concat(x.shape, "x"))
-    args.check(x.shape[2] == self.num_features, "[%s] the input has %d channels, the layer %d (input %s)", name,
-      x.shape[2], self.num_features, table.concat(x.shape, "x"))
+    local shape = x.shape
+    if #shape ~= rank then args.fail("[%s] the input must have rank %d, got %s", name, rank, tostring(shape)) end
+    if shape[2] ~= self.num_features then
+      args.fail("[%s] the input has %d channels, the layer %d (input %s)", name, shape[2], self.num_features,
+        tostring(shape))
+    end
     return F.instance_norm(x, self.weight, self.bias, self.eps)
   end
 
