@@ -11,6 +11,7 @@
 
 #include "../nn/base/rng.h"
 #include "../nn/cpu/cpu.h"
+#include "isas.h"
 
 enum { MAX_IN = 6, GUARD = 0x7fa5a5a5 };
 
@@ -246,10 +247,12 @@ static inline bool open_device(ln_cpu **cpu, int threads) {
 
 /* Prints the total; the status of main. */
 static inline int run_everywhere(void (*run)(void)) {
-  static const char *const isas[] = {"generic", "avx2", "avx512"};
+  bool wanted[ISAS];
   int skipped = 0;
   backend = ln_cpu_backend();
-  for (int i = 0; i < 3; i++) {
+  isas_wanted(wanted);
+  for (int i = 0; i < ISAS; i++) {
+    if (!wanted[i]) continue;
     isa = isas[i];
     setenv("LUNETTE_ISA", isa, 1);
     if (!open_device(&one, 1)) {
