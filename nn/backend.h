@@ -46,6 +46,11 @@ typedef struct ln_call {
   ln_error *err;
 } ln_call;
 
+/* Argument i of a call: inputs, then outputs. */
+static inline ln_arg *ln_call_arg(const ln_call *call, int i) {
+  return i < call->nin ? &call->in[i] : &call->out[i - call->nin];
+}
+
 typedef struct ln_device_options {
   int threads;         /* 0: as many as the machine has */
   bool deterministic;  /* bits independent of the thread count */

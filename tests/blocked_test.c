@@ -301,6 +301,11 @@ static void run_refusals(void) {
   e.in[0].layout = LN_BLOCKED, e.out[0].layout = LN_PLAIN;
   check(backend->prepare(one, &e.call) == LN_ENOTSUP, &e, "refuses an output in another layout");
   ln_free(&mem, e.out[0].data);
+  e.in[0].meta.dtype = LN_I64;
+  if (!complete(&e, LN_OP_reorder, 1)) abort();
+  e.in[0].layout = e.out[0].layout = LN_BLOCKED;
+  check(backend->prepare(one, &e.call) == LN_ENOTSUP, &e, "refuses to reorder blocks of eight bytes");
+  ln_free(&mem, e.out[0].data);
 }
 
 static void run_isa(void) {

@@ -76,7 +76,7 @@ static ln_code refuse_layout(const ln_call *call, const ln_arg *arg) {
 static ln_code check_call(const ln_cpu *cpu, ln_call *call) {
   const accepts taken = accept_table[call->op];
   for (int i = 0; i < call->nin + call->nout; i++) {
-    const ln_arg *arg = i < call->nin ? &call->in[i] : &call->out[i - call->nin];
+    const ln_arg *arg = ln_call_arg(call, i);
     const ln_dtype dtype = arg->meta.dtype;
     if (dtype == LN_NONE || (dtype == LN_BF16 && arg->layout == LN_BLOCKED)) continue;
     if (taken != ANY && (dtype == LN_F64 || dtype == LN_BF16)) return refuse(call, arg);

@@ -50,7 +50,7 @@ typedef struct ln_runs {
 static inline ln_runs ln_runs_of(const ln_call *call) {
   bool dense = true;
   for (int i = 0; i < call->nin + call->nout; i++) {
-    const ln_arg *a = i < call->nin ? &call->in[i] : &call->out[i - call->nin];
+    const ln_arg *a = ln_call_arg(call, i);
     if (a->meta.dtype != LN_NONE && a->layout == LN_BLOCKED) dense = dense && a->image == ln_image_numel(a);
   }
   const ln_arg *y = &call->out[0];

@@ -4,14 +4,16 @@
  */
 #include "layouts.h"
 
-static ln_arg *arg_of(const ln_call *call, int i) { return i < call->nin ? &call->in[i] : &call->out[i - call->nin]; }
-
 typedef bool (*rule_fn)(const ln_cpu *cpu, const ln_call *call);
 
-/* Elements of four bytes whose channels fill whole vectors. Only pools' indices are i32. */
+/* Are there channels, and do they fill whole vectors? */
+static bool fills_vectors(const ln_cpu *cpu, const ln_arg *a) {
+  return a->meta.rank >= 3 && a->numel > 0 && a->meta.dim[1] % cpu->lanes == 0;
+}
+
+/* Elements of four bytes. Only pools' indices are i32. */
 static bool can_block(const ln_cpu *cpu, const ln_arg *a) {
-  return (a->meta.dtype == LN_F32 || a->meta.dtype == LN_I32) && a->meta.rank >= 3 && a->numel > 0 &&
-         a->meta.dim[1] % cpu->lanes == 0;
+  return (a->meta.dtype == LN_F32 || a->meta.dtype == LN_I32) && fills_vectors(cpu, a);
 }
 
 /* Statistics and weights are vectors, and plain in every call. */
@@ -19,7 +21,7 @@ static bool is_image(const ln_arg *a) { return a->meta.dtype != LN_NONE && a->me
 
 static bool images_can_block(const ln_cpu *cpu, const ln_call *call) {
   for (int i = 0; i < call->nin + call->nout; i++) {
-    const ln_arg *a = arg_of(call, i);
+    const ln_arg *a = ln_call_arg(call, i);
     if (is_image(a) && !can_block(cpu, a)) return false;
   }
   return true;
@@ -74,16 +76,17 @@ static const rule_fn rules[LN_OP_COUNT] = {
     [LN_OP_avg_pool] = layer, [LN_OP_avg_pool_grad] = layer, [LN_OP_interpolate] = layer, [LN_OP_interpolate_grad] = layer,
     [LN_OP_sum] = channel_sum, [LN_OP_cat] = channels, [LN_OP_slice] = channel_slice};
 
-/* Reorders go between any two forms that their value can have; bf16 is blocked. */
+/* A form that a value can have: f32 in any layout, stored as bf16 only blocked. */
+static bool is_float_form(const ln_arg *a) {
+  return a->meta.dtype == LN_F32 || (a->meta.dtype == LN_BF16 && a->layout == LN_BLOCKED);
+}
+
+/* Reorders go between any two forms that their value can have. */
 static bool reorder_fits(const ln_cpu *cpu, const ln_call *call) {
   const ln_arg *x = &call->in[0], *y = &call->out[0];
-  if (x->layout == LN_PLAIN && y->layout == LN_PLAIN) return x->meta.dtype == y->meta.dtype;
-  const ln_arg floats = {.meta = {.dtype = LN_F32, .rank = x->meta.rank, .dim = {x->meta.dim[0], x->meta.dim[1]}}, .numel = x->numel};
-  for (int i = 0; i < 2; i++) {
-    const ln_arg *a = i == 0 ? x : y;
-    if (a->meta.dtype == LN_BF16 && a->layout != LN_BLOCKED) return false;
-  }
-  return can_block(cpu, &floats) && (x->meta.dtype == y->meta.dtype || (x->meta.dtype != LN_I32 && y->meta.dtype != LN_I32));
+  const bool same = x->meta.dtype == y->meta.dtype;
+  if (x->layout == LN_PLAIN && y->layout == LN_PLAIN) return same;
+  return fills_vectors(cpu, x) && ((same && x->meta.dtype == LN_I32) || (is_float_form(x) && is_float_form(y)));
 }
 
 /* -- stored as bf16 */
@@ -103,9 +106,9 @@ static bool is_stored(const ln_arg *a) { return a->layout == LN_BLOCKED && a->me
 void ln_cpu_store_bf16(ln_call *call) {
   const int n = call->nin + call->nout;
   for (int i = 0; i < n; i++)
-    if (is_stored(arg_of(call, i)) && !arg_of(call, i)->low) return;
+    if (is_stored(ln_call_arg(call, i)) && !ln_call_arg(call, i)->low) return;
   for (int i = 0; i < n; i++)
-    if (is_stored(arg_of(call, i))) arg_of(call, i)->meta.dtype = LN_BF16;
+    if (is_stored(ln_call_arg(call, i))) ln_call_arg(call, i)->meta.dtype = LN_BF16;
 }
 
 bool ln_cpu_is_conv(ln_op op) {
@@ -143,10 +146,10 @@ bool ln_cpu_layouts_fit(const ln_cpu *cpu, ln_call *call, const ln_arg **unknown
   *unknown = &call->in[0];
   if (call->op == LN_OP_reorder) return reorder_fits(cpu, call);
   bool plain = true;
-  for (int i = 0; i < n; i++) plain = plain && arg_of(call, i)->layout == LN_PLAIN;
+  for (int i = 0; i < n; i++) plain = plain && ln_call_arg(call, i)->layout == LN_PLAIN;
   if (plain) return true; /* every kernel can, the plan has no layouts then */
   for (int i = 0; i < n; i++) {
-    ln_arg *a = arg_of(call, i);
+    ln_arg *a = ln_call_arg(call, i);
     as_is[i] = (form){a->layout, a->meta.dtype};
     a->low = a->meta.dtype == LN_BF16;
     if (a->low) a->meta.dtype = LN_F32;
@@ -155,7 +158,7 @@ bool ln_cpu_layouts_fit(const ln_cpu *cpu, ln_call *call, const ln_arg **unknown
   ln_cpu_layouts(cpu, call);
   bool fits = true;
   for (int i = 0; i < n; i++) {
-    ln_arg *a = arg_of(call, i);
+    ln_arg *a = ln_call_arg(call, i);
     if (a->layout != as_is[i].layout || a->meta.dtype != as_is[i].dtype) fits = false, *unknown = a;
     a->layout = as_is[i].layout, a->meta.dtype = as_is[i].dtype;
   }
