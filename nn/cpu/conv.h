@@ -53,9 +53,8 @@ typedef struct ln_conv_images {
   bool bf16;
 } ln_conv_images;
 
-static inline int64_t ln_conv_act_size(const ln_conv_images *i) {
-  return i->bf16 ? (int64_t)sizeof(uint16_t) : (int64_t)sizeof(float);
-}
+/* Bytes of an element of a blocked side. */
+static inline int64_t ln_conv_act_size(bool bf16) { return (int64_t)ln_dtype_size(bf16 ? LN_BF16 : LN_F32); }
 
 /* How src and dst lie. Plain sides are dense floats; images holds their distances too. */
 typedef struct ln_conv_sides {

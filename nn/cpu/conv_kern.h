@@ -74,6 +74,10 @@ extern const ln_conv_kerns KERN_ACT(conv);
 extern ln_product_fn *const KERN_ACT(products)[2][2][LN_PRODUCT_PIXELS + 1];
 extern ln_outer_fn *const KERN_ACT(outers)[2][2][LN_OUTER_SCALARS + 1];
 extern ln_reduce_fn *const KERN_ACT(reduces)[2][LN_REDUCE_PIXELS + 1];
+/* Element `at`, a float where `plain`, else an activation, in all lanes. */
+static inline __attribute__((always_inline)) vf conv_splat(const char *from, int64_t at, const bool plain) {
+  return plain ? vf_splat(((const float *)(const void *)from)[at]) : act_splat((const act *)(const void *)from + at);
+}
 #define LN_PIXELS (LN_LANES == 16 ? 12 : 6) /* times two vectors of sums, and what they need, fill the registers */
 #endif
 

@@ -129,7 +129,7 @@ static void spread(const ln_cpu *cpu, const ln_thin *v, const ln_conv_tensors *t
   ln_panels_bind(&p, t->bias != NULL, workspace);
   pack(cpu, v, &p, t);
   char *thick = v->thin_src ? t->dst : t->src;
-  int64_t act = v->bf16 ? 2 : 4, piece = piece_of(v), pixels = ln_conv_volume(v->thick), pieces = (pixels + piece - 1) / piece;
+  int64_t act = ln_conv_act_size(v->bf16), piece = piece_of(v), pixels = ln_conv_volume(v->thick), pieces = (pixels + piece - 1) / piece;
 #pragma omp parallel for schedule(static) num_threads(cpu->threads)
   for (int64_t i = 0; i < v->n * pieces; i++) {
     int64_t n = i / pieces, first = i % pieces * piece;

@@ -41,7 +41,7 @@ size_t ln_thin_grad_workspace(const ln_thin *v) {
 
 static void add_chunk(const job *j, const ln_chunk *c, const int64_t *offset, float *sums) {
   const ln_thin *v = j->v;
-  const int64_t L = v->lanes, act = v->bf16 ? 2 : 4, *size = v->thick, *padded = v->padded, *s = v->stride, plane = ln_conv_volume(size) * L;
+  const int64_t L = v->lanes, act = ln_conv_act_size(v->bf16), *size = v->thick, *padded = v->padded, *s = v->stride, plane = ln_conv_volume(size) * L;
   const char *thick = j->thick + (c->n * v->thick_image + ((c->d * size[1] + c->h) * size[2] + c->w) * L) * act;
   ln_outer o = {.rows = c->rows, .width = c->width, .scalar_row = s[1] * padded[2], .scalar_step = s[2],
                 .vector_row = size[2] * L};

@@ -81,7 +81,7 @@ static void inside(const job *j, int i, int64_t q, int64_t *first, int64_t *end)
 /* A row's positions [w, end) of all outputs by the same taps. */
 static void reduce_taps(const job *j, int64_t n, int64_t d, int64_t h, int64_t w, int64_t end, const ln_reduce *taps) {
   const ln_thin *v = j->v;
-  const int64_t *s = v->stride, *size = j->thin_size, L = v->lanes, act = v->bf16 ? 2 : 4;
+  const int64_t *s = v->stride, *size = j->thin_size, L = v->lanes, act = ln_conv_act_size(v->bf16);
   int outputs;
   for (int64_t o = 0; o < j->outputs; o += outputs) {
     int64_t weight[LN_THIN_TAPS];

@@ -128,7 +128,7 @@ static void set_places(const job *j, int64_t first, int64_t count, int64_t *src_
 static void run_piece(const job *j, int64_t n, int64_t piece, int64_t begin, int64_t end) {
   int64_t src_at[LN_PIECE_PIXELS], dst_at[LN_PIECE_PIXELS];
   int64_t first = piece * j->piece, count = least(j->out_plane - first, j->piece);
-  int64_t act = ln_conv_act_size(&j->images);
+  int64_t act = ln_conv_act_size(j->images.bf16);
   void *src = (char *)j->t->src + n * j->images.src_image * act, *dst = (char *)j->t->dst + n * j->images.dst_image * act;
   set_places(j, first, count, src_at, dst_at);
   if (j->dir == LN_CONV_FORWARD)

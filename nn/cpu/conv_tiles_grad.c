@@ -54,7 +54,7 @@ static int64_t src_offset(const job *j, int64_t block) {
 /* The gradients of one panel, over one chunk. */
 static void add_panel(const job *j, const ln_chunk *c, const part *p, int64_t panel) {
   const int64_t L = j->lanes, *k = j->k, *in = j->in, *out = j->out, v = 2 * panel, plane = ln_conv_volume(out) * L;
-  const int64_t act = ln_conv_act_size(&j->images);
+  const int64_t act = ln_conv_act_size(j->images.bf16);
   const char *dst = (const char *)j->t->dst + (c->n * j->images.dst_image + v * plane + ((c->d * out[1] + c->h) * out[2] + c->w) * L) * act;
   int64_t step, at[LN_OUTER_SCALARS];
   float *sum = ln_panels_at(&j->sums, v, &step);

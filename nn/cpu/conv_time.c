@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "cast.h"
 #include "conv_measured.h"
 
 enum { MAX_IN = 3, MAX_OUT = 2, MIN_ROUNDS = 5, MAX_ROUNDS = 25 };
@@ -73,18 +74,12 @@ static void set_arguments(job *j) {
 /* Numbers of either sign, none so small that it slows arithmetic down. */
 static ln_code fill(job *j, ln_arg *a) {
   if (a->meta.dtype == LN_NONE) return LN_OK;
-  const bool bf16 = a->meta.dtype == LN_BF16;
+  const int64_t size = (int64_t)ln_dtype_size(a->meta.dtype);
   a->data = ln_alloc(j->cpu->mem, ln_nbytes(&a->meta));
   if (a->data == NULL) return ln_fail(j->err, LN_ENOMEM, "no memory to time a convolution with: %lld MiB wanted", (long long)(a->numel >> 18));
   const int threads = j->cpu->threads;
 #pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-  for (int64_t i = 0; i < a->numel; i++) {
-    const float value = (float)(i % 1009 - 504) * (1.0f / 1024);
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    if (bf16) ((uint16_t *)a->data)[i] = (uint16_t)(bits >> 16);
-    else ((float *)a->data)[i] = value;
-  }
+  for (int64_t i = 0; i < a->numel; i++) ln_cast_from_double(a->meta.dtype, (char *)a->data + i * size, (double)(i % 1009 - 504) / 1024);
   return LN_OK;
 }
 

@@ -4,10 +4,6 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE vf splat(const char *from, int64_t at, const bool plain) {
-  return plain ? vf_splat(((const float *)(const void *)from)[at]) : act_splat((const act *)(const void *)from + at);
-}
-
 INLINE void outer(const ln_outer *o, const int scalars, const int vectors, const bool plain) {
   const int64_t size = plain ? (int64_t)sizeof(float) : (int64_t)sizeof(act);
   vf sum[LN_OUTER_SCALARS][2];
@@ -25,7 +21,7 @@ INLINE void outer(const ln_outer *o, const int scalars, const int vectors, const
       vf a = act_load(v0 + w * LN_LANES), b = vectors > 1 ? act_load(v1 + w * LN_LANES) : a;
 #pragma GCC unroll 8
       for (int i = 0; i < scalars; i++) {
-        vf x = splat(at[i], s, plain);
+        vf x = conv_splat(at[i], s, plain);
         sum[i][0] += x * a;
         if (vectors > 1) sum[i][1] += x * b;
       }

@@ -4,13 +4,9 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Inputs are plain where inner is 1. */
-INLINE vf splat(const char *in, int64_t at, const int inner) {
-  return inner == 1 ? vf_splat(((const float *)(const void *)in)[at]) : act_splat((const act *)(const void *)in + at);
-}
-
 INLINE void multiply(const ln_product *p, int64_t first, const int pixels, const int vectors, const int inner) {
-  const int64_t size = inner == 1 ? (int64_t)sizeof(float) : (int64_t)sizeof(act);
+  const bool plain = inner == 1; /* the inputs */
+  const int64_t size = plain ? (int64_t)sizeof(float) : (int64_t)sizeof(act);
   const char *in[LN_PIXELS];
   const float *w = p->weights;
   vf sum[LN_PIXELS][2];
@@ -29,7 +25,7 @@ INLINE void multiply(const ln_product *p, int64_t first, const int pixels, const
       vf w0 = vf_load(w), w1 = vectors > 1 ? vf_load(w + LN_LANES) : w0;
 #pragma GCC unroll 12
       for (int r = 0; r < pixels; r++) {
-        vf x = splat(in[r], offset + i, inner);
+        vf x = conv_splat(in[r], offset + i, plain);
         sum[r][0] += x * w0;
         if (vectors > 1) sum[r][1] += x * w1;
       }

@@ -7,10 +7,10 @@
  * infinity but treat the three taps alike, which halves the rounding errors. A vector holds the lanes of one channel block.
  */
 #include "kern.h"
+#include "wino_transform.h"
 #include "winograd_grad.h"
 
 #define L LN_LANES
-#define LARGE 1.41421356237309505f /* of the points */
 
 enum {
   SIDE = LN_WINO_TILE + 2,
@@ -100,7 +100,7 @@ static void product(const ln_wino_grad_product *p, const ln_wino_sums *sums, int
 static inline __attribute__((always_inline)) void weight_taps(const vf m[6], vf w[3]) {
   const vf small = m[1] + m[2], large = m[3] + m[4];
   w[0] = m[0] - small * (2.0f / 3) + large * (1.0f / 6);
-  w[1] = (m[3] - m[4]) * (LARGE / 6) - (m[1] - m[2]) * (LARGE / 3);
+  w[1] = (m[3] - m[4]) * (WINO_LARGE / 6) - (m[1] - m[2]) * (WINO_LARGE / 3);
   w[2] = m[5] + (large - small) * (1.0f / 3);
 }
 

@@ -2,11 +2,10 @@
  * a strip of SIDE rows, then horizontally.
  */
 #include "kern.h"
+#include "wino_transform.h"
 #include "winograd_grad.h"
 
 #define L LN_LANES
-#define SMALL 0.70710678118654752f /* the points */
-#define LARGE 1.41421356237309505f
 
 enum { SIDE = LN_WINO_TILE + 2, COLUMNS = LN_WINO_TILE * LN_WINO_STRIP + 2 };
 
@@ -15,11 +14,11 @@ static const act zeros[COLUMNS * LN_LANES];
 /* B^T d. */
 static inline __attribute__((always_inline)) void input_points(const vf d[6], vf t[6]) {
   vf even = d[4] - 2 * d[2], odd = d[3] - 2 * d[1];
-  t[1] = even + SMALL * odd;
-  t[2] = even - SMALL * odd;
+  t[1] = even + WINO_SMALL * odd;
+  t[2] = even - WINO_SMALL * odd;
   even = d[4] - 0.5f * d[2], odd = d[3] - 0.5f * d[1];
-  t[3] = even + LARGE * odd;
-  t[4] = even - LARGE * odd;
+  t[3] = even + WINO_LARGE * odd;
+  t[4] = even - WINO_LARGE * odd;
   t[0] = d[0] + d[4] - 2.5f * d[2];
   t[5] = d[1] + d[5] - 2.5f * d[3];
 }
@@ -28,11 +27,11 @@ static inline __attribute__((always_inline)) void input_points(const vf d[6], vf
 static inline __attribute__((always_inline)) void gradient_points(const vf d[4], vf t[6]) {
   vf even = d[0] + 0.5f * d[2], odd = d[1] + 0.5f * d[3];
   t[0] = d[0];
-  t[1] = even + SMALL * odd;
-  t[2] = even - SMALL * odd;
+  t[1] = even + WINO_SMALL * odd;
+  t[2] = even - WINO_SMALL * odd;
   even = d[0] + 2 * d[2], odd = d[1] + 2 * d[3];
-  t[3] = even + LARGE * odd;
-  t[4] = even - LARGE * odd;
+  t[3] = even + WINO_LARGE * odd;
+  t[4] = even - WINO_LARGE * odd;
   t[5] = d[3];
 }
 

@@ -343,7 +343,7 @@ static void finish_sums(const run *r) {
 void ln_wino_run(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_tensors *t,
                  const ln_conv_images *images, const ln_epilogue *epilogue, float *kept, bool fresh, void *workspace) {
   static const ln_epilogue none;
-  run r = {.p = plan_of(cpu, g, dir, images->bf16), .workspace = workspace, .weights = t->weights, .act = ln_conv_act_size(images)};
+  run r = {.p = plan_of(cpu, g, dir, images->bf16), .workspace = workspace, .weights = t->weights, .act = ln_conv_act_size(images->bf16)};
   const plan *p = &r.p;
   r.l = layout_of(cpu, p, kept != NULL);
   r.in = p->backward ? t->dst : t->src, r.out = p->backward ? t->src : t->dst;

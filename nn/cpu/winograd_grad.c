@@ -136,7 +136,7 @@ static side dst_side(const job *j) {
 static void transform_run(const job *j, const side *s, int64_t block, int64_t begin, int64_t end) {
   const plan *p = &j->p;
   const int64_t plane_size = s->size[1] * s->size[2] * p->lanes;
-  const int64_t channels = (s->channel0 / p->lanes + block) * s->size[0] * plane_size, act = ln_conv_act_size(j->images);
+  const int64_t channels = (s->channel0 / p->lanes + block) * s->size[0] * plane_size, act = ln_conv_act_size(j->images->bf16);
   for (int64_t k = begin, count; k < end; k += count) {
     const int64_t tile = j->tile0 + k, column = tile % p->columns, row = tile / p->columns % p->rows;
     const int64_t plane = tile / p->columns / p->rows, image = plane / j->planes, depth = s->depth0 + plane % j->planes;
