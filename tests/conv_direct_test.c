@@ -5,16 +5,10 @@
  * Each instruction set that this processor has runs in a child process of its own.
  */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "../nn/base/rng.h"
 #include "../nn/cpu/conv_choice.h"
 #include "../nn/cpu/conv_rows.h"
-#include "isas.h"
+#include "weight_grads.h"
 
 typedef struct test_case {
   int64_t n, ci, co; /* channels in lanes */
@@ -38,9 +32,6 @@ static const test_case cases[] = {
     {2, 7, 9, {1, 16, 16}, {1, 3, 3}, {0, 1, 1}, 0},  {1, 17, 5, {1, 6, 5}, {1, 5, 5}, {0, 2, 2}, 0},
 };
 
-static ln_mem mem;
-static int passed, failed;
-
 static void check(bool good, const test_case *c, const char *what, double figure) {
   if (good) {
     passed++;
@@ -50,13 +41,6 @@ static void check(bool good, const test_case *c, const char *what, double figure
   printf("FAILED %s (%g): n %d ci %d co %d in %d %d %d kernel %d %d %d padding %d %d %d gap %d\n", what, figure, (int)c->n,
          (int)c->ci, (int)c->co, (int)c->in[0], (int)c->in[1], (int)c->in[2], (int)c->kernel[0], (int)c->kernel[1],
          (int)c->kernel[2], (int)c->padding[0], (int)c->padding[1], (int)c->padding[2], (int)c->gap);
-}
-
-static void *fresh(size_t bytes) {
-  void *block = ln_alloc(&mem, bytes);
-  if (block == NULL) abort();
-  memset(block, 0xff, bytes); /* NaN: nothing may rely on it */
-  return block;
 }
 
 static ln_conv_geometry geometry_of(const test_case *c, int64_t lanes) {
@@ -78,14 +62,6 @@ typedef struct example {
   float *src, *dst;
   double *exact[2]; /* src, dst */
 } example;
-
-/* Images of normal numbers, NaN in the gaps between them. */
-static float *draw_images(int64_t n, int64_t size, int64_t image, uint64_t counter) {
-  float *data = fresh(sizeof(float) * (size_t)(n * image));
-  for (int64_t i = 0; i < n; i++)
-    for (int64_t j = 0; j < size; j++) data[i * image + j] = ln_normal_at(3, counter, (uint64_t)(i * size + j));
-  return data;
-}
 
 /* [n][channel][position] of blocked images. */
 static double *plain_of(const float *data, int64_t n, int64_t channels, int64_t positions, int64_t image, int64_t lanes) {
@@ -141,12 +117,10 @@ static double exact_weight(const example *e, int64_t co, int64_t ci, int64_t tap
 static void run_with(ln_cpu cpu, int threads, bool deterministic, const example *e, float *weights) {
   cpu.threads = threads, cpu.deterministic = deterministic;
   const size_t bytes = ln_rows_workspace(&cpu, &e->g);
-  unsigned char *workspace = fresh(bytes + 64);
+  unsigned char *workspace = watched_workspace(bytes);
   const ln_conv_tensors t = {.src = e->src, .dst = e->dst, .weights = weights};
   ln_rows_run(&cpu, &e->g, &e->sides, &t, workspace);
-  bool untouched = true;
-  for (int i = 0; i < 64; i++) untouched = untouched && workspace[bytes + (size_t)i] == 0xff;
-  check(untouched, e->c, "stays in its workspace", threads);
+  check(stayed_within(workspace, bytes), e->c, "stays in its workspace", threads);
   ln_free(&mem, workspace);
 }
 
@@ -209,16 +183,8 @@ static void run_choice(ln_cpu cpu) {
   }
 }
 
-/* -- instruction sets */
-
-static int run_isa(const char *isa) {
-  const ln_backend *backend = ln_cpu_backend();
-  const ln_device_options options = {.threads = 1, .strict = true};
-  ln_error err;
-  void *self;
-  setenv("LUNETTE_ISA", isa, 1);
-  if (backend->open(&mem, &options, &self, &err) != LN_OK) return 2;
-  const ln_cpu *cpu = self;
+static void run_all(const ln_cpu *cpu, int isa) {
+  (void)isa;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     example e = example_of(cpu, &cases[i]);
     check(ln_rows_can(cpu, &e.g, &e.sides), e.c, "is accepted", 0);
@@ -227,30 +193,6 @@ static int run_isa(const char *isa) {
   }
   run_refusals(cpu);
   run_choice(*cpu);
-  backend->close(self);
-  if (mem.live != 0) failed++, printf("FAILED: %zu bytes are still live\n", (size_t)mem.live);
-  printf("%s: %d passed, %d failed\n", isa, passed, failed);
-  fflush(stdout);
-  return failed != 0;
 }
 
-int main(void) {
-  bool wanted[ISAS];
-  int total = 0, bad = 0;
-  isas_wanted(wanted);
-  for (int i = 0; i < ISAS; i++) {
-    if (!wanted[i]) continue;
-    fflush(stdout);
-    const pid_t child = fork();
-    if (child < 0) return 1;
-    if (child == 0) _exit(run_isa(isas[i]));
-    int status;
-    if (waitpid(child, &status, 0) != child) return 1;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 2) continue; /* not on this processor */
-    total++;
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) bad++;
-  }
-  if (total == 0) bad++, printf("FAILED: no instruction set was opened\n");
-  printf("%d passed, %d failed\n", total > bad ? total - bad : 0, bad);
-  return bad != 0;
-}
+int main(void) { return run_isas(true, run_all); }

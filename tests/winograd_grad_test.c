@@ -6,16 +6,10 @@
  * of many channels, for emulators.
  */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "../nn/base/rng.h"
 #include "../nn/cpu/kern.h"
 #include "../nn/cpu/winograd.h"
-#include "isas.h"
+#include "weight_grads.h"
 
 typedef struct test_case {
   int64_t n, ci, co, in[LN_SPATIAL], padding[LN_SPATIAL]; /* channels in lanes */
@@ -42,9 +36,6 @@ static const test_case wide_cases[] = {
     {2, 17, 19, {1, 34, 36}, {0, 1, 1}, 1, 0}, /* of output channels */
 };
 
-static ln_mem mem;
-static int passed, failed;
-
 static void check(bool good, const test_case *c, const char *what, double figure) {
   if (good) {
     passed++;
@@ -56,13 +47,6 @@ static void check(bool good, const test_case *c, const char *what, double figure
          (int)c->padding[2], (int)c->depth, (int)c->gap);
 }
 
-static void *fresh(size_t bytes) {
-  void *block = ln_alloc(&mem, bytes);
-  if (block == NULL) abort();
-  memset(block, 0xff, bytes); /* NaN: nothing may rely on it */
-  return block;
-}
-
 static ln_conv_geometry geometry_of(const test_case *c, int64_t unit) {
   ln_conv_geometry g = {.n = c->n, .groups = 1, .ci = c->ci * unit, .co = c->co * unit, .kernel = {c->depth, 3, 3}};
   for (int i = 0; i < LN_SPATIAL; i++) {
@@ -70,14 +54,6 @@ static ln_conv_geometry geometry_of(const test_case *c, int64_t unit) {
     g.out[i] = g.in[i] + 2 * g.padding[i] - g.kernel[i] + 1;
   }
   return g;
-}
-
-/* Images of normal numbers, NaN in the gaps between them. */
-static float *draw_images(int64_t n, int64_t size, int64_t image, uint64_t counter) {
-  float *data = fresh(sizeof(float) * (size_t)(n * image));
-  for (int64_t i = 0; i < n; i++)
-    for (int64_t j = 0; j < size; j++) data[i * image + j] = ln_normal_at(3, counter, (uint64_t)(i * size + j));
-  return data;
 }
 
 /* -- the reference: one weight */
@@ -140,12 +116,10 @@ static void run_with(ln_cpu cpu, int threads, bool deterministic, const operands
   cpu.threads = threads, cpu.deterministic = deterministic;
   const size_t bytes = ln_wino_grad_workspace(&cpu, o->g);
   check(bytes <= 24u << 20, c, "has a bounded workspace", (double)bytes);
-  unsigned char *workspace = fresh(bytes + 64);
+  unsigned char *workspace = watched_workspace(bytes);
   const ln_conv_tensors t = {.src = (float *)o->src, .dst = (float *)o->dst, .weights = weights};
   ln_wino_grad_run(&cpu, o->g, &t, &o->images, workspace);
-  bool untouched = true;
-  for (int i = 0; i < 64; i++) untouched = untouched && workspace[bytes + (size_t)i] == 0xff;
-  check(untouched, c, "stays in its workspace", 0);
+  check(stayed_within(workspace, bytes), c, "stays in its workspace", 0);
   ln_free(&mem, workspace);
 }
 
@@ -193,44 +167,17 @@ static void run_refusals(const ln_cpu *cpu) {
   }
 }
 
-/* -- instruction sets */
+static bool small;
 
-static int run_isa(const char *isa, bool wide) {
-  const ln_backend *backend = ln_cpu_backend();
-  const ln_device_options options = {.threads = 1};
-  ln_error err;
-  void *self;
-  setenv("LUNETTE_ISA", isa, 1);
-  if (backend->open(&mem, &options, &self, &err) != LN_OK) return 2;
-  const ln_cpu *cpu = self;
+/* Cases of many channels take the plain instruction set too long. */
+static void run_all(const ln_cpu *cpu, int isa) {
+  const bool wide = isa > 0 && !small;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) run_case(cpu, &cases[i], cpu->lanes, 1);
   for (size_t i = 0; wide && i < sizeof wide_cases / sizeof *wide_cases; i++) run_case(cpu, &wide_cases[i], 16, 11);
   run_refusals(cpu);
-  backend->close(self);
-  if (mem.live != 0) failed++, printf("FAILED: %zu bytes are still live\n", (size_t)mem.live);
-  printf("%s: %d passed, %d failed\n", isa, passed, failed);
-  fflush(stdout);
-  return failed != 0;
 }
 
 int main(int argc, char **argv) {
-  const bool small = argc > 1 && strcmp(argv[1], "small") == 0;
-  bool wanted[ISAS];
-  int total = 0, bad = 0;
-  isas_wanted(wanted);
-  for (int i = 0; i < ISAS; i++) {
-    if (!wanted[i]) continue;
-    fflush(stdout);
-    const pid_t child = fork();
-    if (child < 0) return 1;
-    if (child == 0) _exit(run_isa(isas[i], i > 0 && !small));
-    int status;
-    if (waitpid(child, &status, 0) != child) return 1;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 2) continue; /* not on this processor */
-    total++;
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) bad++;
-  }
-  if (total == 0) bad++, printf("FAILED: no instruction set was opened\n");
-  printf("%d passed, %d failed\n", total > bad ? total - bad : 0, bad);
-  return bad != 0;
+  small = argc > 1 && strcmp(argv[1], "small") == 0;
+  return run_isas(false, run_all);
 }
