@@ -33,25 +33,8 @@ local rows = {
 local o = options.command(arg, { rows = rows, defaults = {
   batch = "2,8", rounds = 3, steps = 3, warm = 2, timeout = 3600, precision = "f32" } })
 
-local function stop(format, ...)
-  io.stdout:flush()
-  io.stderr:write("bench: ", format:format(...), "\n")
-  sys.exit(2)
-end
-
--- The words that --name was given, all that are known without it: a list in the usual order, and a set.
-local function chosen(name, known)
-  local list, set, allowed = {}, {}, {}
-  for _, word in ipairs(known) do allowed[word] = true end
-  for word in (o[name] or table.concat(known, ",")):gmatch("[^,%s]+") do
-    if not allowed[word] then stop("--%s: there is no '%s' (%s)", name, word, table.concat(known, ", ")) end
-    set[word] = true
-  end
-  for _, word in ipairs(known) do
-    if set[word] then list[#list + 1] = word end
-  end
-  return list, set
-end
+local shared = require "words" (o)
+local stop, chosen = shared.stop, shared.chosen
 
 o.root = sys.realpath((arg[0]:match("^(.*)/") or ".") .. "/..")
 local kinds, peers, _

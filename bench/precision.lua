@@ -49,27 +49,12 @@ local rows = {
 }
 local o = options.command(arg, { rows = rows, defaults = { seeds = 5, phantom = "brain:200" } })
 
-local function stop(format, ...)
-  io.stdout:flush()
-  io.stderr:write("bench: ", format:format(...), "\n")
-  sys.exit(2)
-end
+local shared = require "words" (o)
+local stop, chosen = shared.stop, shared.chosen
 
 local function must(value, message)
   if value == nil then stop("%s", message) end
   return value
-end
-
--- The words that --name was given, all that are known without it, in the usual order.
-local function chosen(name, known)
-  local list, wanted = {}, {}
-  for word in (o[name] or table.concat(known, ",")):gmatch("[^,%s]+") do wanted[word] = true end
-  for _, word in ipairs(known) do
-    if wanted[word] then list[#list + 1], wanted[word] = word, nil end
-  end
-  local unknown = next(wanted)
-  if unknown then stop("--%s: there is no '%s' (%s)", name, unknown, table.concat(known, ", ")) end
-  return list
 end
 
 local results = o.results or root .. "/build/bench/precision.jsonl"
@@ -213,13 +198,15 @@ local function train_all(modes)
   must(sys.mkdir(work))
   local done = {}
   for _, run in ipairs(read_results()) do done[key_of(run)] = true end
-  for _, name in ipairs { not o.no_phantom and "phantom" or false, o.bagls and "bagls" or false } do
-    local lesson = name and {}
-    for key, value in pairs(lessons[name] or {}) do lesson[key] = o[key] or value end
-    local source = name and {}
-    if name then source.list, source.test, source.rest = sources[name](lesson) end
-    for seed = 1, name and o.seeds or 0 do
-      for _, net in ipairs(chosen("only", net_names)) do
+  local names = {}
+  if not o.no_phantom then names[1] = "phantom" end
+  if o.bagls then names[#names + 1] = "bagls" end
+  for _, name in ipairs(names) do
+    local lesson, source = {}, {}
+    for key, value in pairs(lessons[name]) do lesson[key] = o[key] or value end
+    source.list, source.test, source.rest = sources[name](lesson)
+    for seed = 1, o.seeds do
+      for _, net in ipairs((chosen("only", net_names))) do
         local case = { data = name, net = net, seed = seed, lr = o.lr or nets[net].lr }
         for key, value in pairs(lesson) do case[key] = value end
         train_missing(case, source, modes, done)
@@ -231,7 +218,7 @@ local function train_all(modes)
 end
 
 if not o.table then
-  train_all(chosen("modes", { "strict", "f32", "bf16", "eager", "channels_last" }))
+  train_all((chosen("modes", { "strict", "f32", "bf16", "eager", "channels_last" })))
 end
 report(read_results())
 sys.exit(failed > 0 and 1 or 0)
