@@ -124,6 +124,8 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 # Without contraction in kern_layer*.c: memory is their limit, and their bits are those of the plain kernels.
 $(BUILD)/obj/nn/cpu/kern_%.o: FLAGS += -ffp-contract=fast -Wno-psabi
 $(BUILD)/obj/nn/cpu/kern_layer%.o: FLAGS += -ffp-contract=off
+# One more instruction than AVX-512's level has; run time asks for it (nn/cpu/pairs.c).
+$(BUILD)/obj/nn/cpu/pairs_dot.o: FLAGS += -ffp-contract=fast -Wno-psabi -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 $(isa_flags_avx2) -mprefer-vector-width=512
 define span_rule
 $(BUILD)/obj/%.$(1).o: FLAGS += -DLN_ISA=$(1) -DLN_LANES=$(isa_lanes_$(1)) -fno-math-errno -fno-trapping-math $(isa_flags_$(1))
 $(BUILD)/obj/%.$(1).o: %.c $(BUILD)/flags

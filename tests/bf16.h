@@ -57,15 +57,19 @@ static inline bool half_guards_stand(const ln_arg *a) {
   return true;
 }
 
-/* How many stored elements are not the rounded ones of `want`, and the largest distance in steps of bf16. */
+/* How many stored elements are not the rounded ones of `want`, and the largest distance in steps of bf16. Near zero, where terms
+ * have cancelled each other out, the steps are smaller than f32's errors. */
 static inline int64_t unlike(const ln_arg *got, const ln_arg *want, int *furthest) {
+  const float *values = want->data;
+  float largest = 0;
   int64_t count = 0;
   *furthest = 0;
+  for (int64_t i = 0; i < want->numel; i++) largest = fmaxf(largest, fabsf(values[i])); /* NaN counts for nothing */
   for (int64_t i = 0; i < want->numel; i++) {
-    const uint16_t a = ((uint16_t *)got->data)[blocked_index(got, i)], b = bf16_of(((float *)want->data)[i]);
+    const uint16_t a = ((uint16_t *)got->data)[blocked_index(got, i)], b = bf16_of(values[i]);
     const int steps = abs((int)a - (int)b);
     count += a != b;
-    if (steps > *furthest) *furthest = steps;
+    if (steps > *furthest && !(fabsf(float_of(a) - values[i]) <= 1e-6f * largest)) *furthest = steps;
   }
   return count;
 }
@@ -119,7 +123,8 @@ static inline void run_low(const example *full, ln_cpu *cpu, int64_t gap, bool i
     int furthest;
     if (e.out[o].meta.dtype == LN_BF16) {
       const int64_t count = unlike(&e.out[o], &full->out[o], &furthest);
-      check(furthest <= apart && count * 100 <= full->out[o].numel, full, in_place ? "bf16 in place" : "bf16 is f32, rounded");
+      const bool near = apart == 0 ? count == 0 : furthest <= apart && count <= full->out[o].numel / 100 + 2;
+      check(near, full, in_place ? "bf16 in place" : "bf16 is f32, rounded");
       check(half_guards_stand(&e.out[o]), full, "bf16 leaves what lies between images alone");
     } else if (rest != NULL) {
       rest(&e, full, o);

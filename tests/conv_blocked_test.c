@@ -13,7 +13,9 @@
 #include "../nn/base/rng.h"
 #include "../nn/cpu/conv_call.h"
 #include "../nn/cpu/conv_choice.h"
+#include "../nn/cpu/kern.h"
 #include "../nn/cpu/libraries.h"
+#include "../nn/cpu/pairs.h"
 
 enum { DEVICES = 4, RUNS = DEVICES + 1, MAX_IN = 3 };
 static const float GUARD = -12345.0f;
@@ -392,32 +394,44 @@ static void run_nan(ln_cpu *cpu) {
 
 /* -- transformed weights of a frozen plan are kept, but only for the version that they were made of */
 
-static void run_versions(void) {
+/* Of Winograd, or of products of pairs, where all is 0.747 in bf16. */
+static void run_versions(bool pairs) {
+  const ln_pairs *const own = dev[0]->pairs;
+  ln_pairs preferred = *dev[0]->kerns->pairs;
+  preferred.rate = 100;
+  if (pairs) dev[0]->pairs = &preferred;
   int64_t c = 4 * dev[0]->lanes, x[] = {1, c, 64, 64}, w[] = {c, c, 3, 3};
   example e = {0};
   ln_attrs_default(&e.attrs, &e.scalars);
   e.attrs.padding[0] = e.attrs.padding[1] = 1;
   e.in[0].meta = meta_of(4, x), e.in[1].meta = meta_of(4, w);
   if (!complete(&e, &ops[0], 2)) abort();
+  e.in[0].low = e.out[0].low = pairs;
   ln_cpu_conv_layouts(dev[0], &e.call);
   for (int i = 0; i < 2; i++) {
     set_image(&e.in[i], 0);
-    fill(e.in[i].data = fresh(ln_nbytes(&e.in[i].meta)), e.in[i].numel);
+    e.in[i].data = fresh(ln_nbytes(&e.in[i].meta));
+    if (e.in[i].meta.dtype == LN_F32) fill(e.in[i].data, e.in[i].numel);
+    else memset(e.in[i].data, 0x3f, ln_nbytes(&e.in[i].meta));
   }
   set_image(&e.out[0], 0);
-  float *y = e.out[0].data = fresh(ln_nbytes(&e.out[0].meta)), *weights = e.in[1].data;
+  char *y = e.out[0].data = fresh(ln_nbytes(&e.out[0].meta));
+  float *weights = e.in[1].data;
   e.call.frozen = true;
   check(ops[0].prepare(dev[0], &e.call) == LN_OK, &e, "is prepared", 0);
+  check(strcmp(ln_cpu_conv_chosen(dev[0], &e.call, e.key), pairs ? "pairs" : "winograd") == 0, &e, "takes a method that keeps weights", 0);
   e.call.workspace = fresh(e.call.workspace_bytes);
   /* one weight doubles from run to run, so that a result says which weights it was made of */
   static const uint64_t versions[] = {7, 7, 8, 0, 0, 8};
   static const bool renewed[] = {true, false, true, true, true, true};
-  float last = 0;
+  uint32_t last = 0;
   for (int i = 0; i < 6; i++) {
     e.in[1].version = versions[i];
     weights[4] *= 2.0f; /* the tap above each pixel of output channel 0 from input channel 0 */
     check(ops[0].run(dev[0], &e.call) == LN_OK, &e, "runs", i);
-    float now = y[(12 * 64 + 12) * dev[0]->lanes];
+    uint32_t now = 0;
+    const size_t size = ln_dtype_size(e.out[0].meta.dtype);
+    memcpy(&now, y + (size_t)((12 * 64 + 12) * dev[0]->lanes) * size, size);
     check(i == 0 || (now != last) == renewed[i], &e, "takes the kept weights for the same version alone", i);
     last = now;
   }
@@ -425,6 +439,7 @@ static void run_versions(void) {
   ln_free(&mem, e.call.workspace);
   ln_free(&mem, y);
   for (int i = 0; i < 2; i++) ln_free(&mem, e.in[i].data);
+  dev[0]->pairs = own;
 }
 
 /* -- every allocation of prepare fails once; what it had taken comes back */
@@ -530,7 +545,8 @@ int main(int argc, char **argv) {
   run_layer(4 * l, 4 * l, 19, 22, 3, false);
   run_nan(dev[0]);
   run_nan(dev[1]);
-  run_versions();
+  run_versions(false);
+  run_versions(true);
   run_failures(dev[0]);
   run_failures(dev[1]);
   run_primitives(dev[0]);

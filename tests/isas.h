@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ISAS = 3 };
-static const char *const isas[ISAS] = {"generic", "avx2", "avx512"};
+enum { ISAS = 4 };
+static const char *const isas[ISAS] = {"generic", "avx2", "avx512", "amx"};
 
 /* Ask before the first setenv of LUNETTE_ISA: wanted[i] says that isas[i] shall run. */
 static inline void isas_wanted(bool wanted[ISAS]) {

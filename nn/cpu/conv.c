@@ -5,6 +5,7 @@
 #include "conv_choice.h"
 #include "conv_direct.h"
 #include "conv_measured.h"
+#include "conv_pairs.h"
 #include "conv_products.h"
 #include "conv_rows.h"
 #include "conv_thin.h"
@@ -19,7 +20,7 @@ typedef struct step {
   ln_conv_method method;
   ln_conv_direct direct;
   ln_thin thin;
-  float *kept;           /* Winograd's transformed weights of a frozen plan, or NULL */
+  void *kept;            /* the weights of a frozen plan as Winograd's or pairs' operands, or NULL */
   uint64_t kept_version; /* of the weights that they were made of; 0: none */
   ln_finish finish;
   size_t statistics; /* bytes at the start of the workspace: per channel, then those of finish */
@@ -48,6 +49,7 @@ void ln_cpu_conv_layouts(const ln_cpu *cpu, ln_call *call) {
   if (dir == LN_CONV_BACKWARD_WEIGHTS) call->in[1].layout = sides.dst;
   if (ln_conv_has_sums(call->op)) call->in[2].layout = out; /* the mask */
   call->out[0].layout = out;
+  sides.images.bf16 = sides.src == LN_BLOCKED || sides.dst == LN_BLOCKED;
   if (!empty && ln_conv_takes_bf16(ln_conv_shipped(cpu, &g, dir, &sides))) ln_cpu_store_bf16(call);
 }
 
@@ -61,6 +63,7 @@ static void prepare_statistics(const ln_cpu *cpu, step *s, const ln_call *call) 
   bool moments = ln_conv_has_moments(call->op), sums = ln_conv_has_sums(call->op);
   s->finish = ln_finish_of(cpu, &s->g, s->dir, &call->out[0]);
   int64_t piece = s->method == LN_CONV_TILES ? ln_tiles_piece(cpu, &s->g, s->dir)
+                  : s->method == LN_CONV_PAIRS ? ln_pairs_piece(cpu, &s->g, s->dir)
                   : s->method == LN_CONV_THIN ? ln_thin_piece(&s->thin) : 0;
   if (piece > 0) ln_finish_cut(&s->finish, piece);
   s->statistics = s->method == LN_CONV_WINOGRAD ? 0 : ln_finish_workspace(&s->finish, moments, sums);
@@ -71,7 +74,8 @@ static void prepare_statistics(const ln_cpu *cpu, step *s, const ln_call *call) 
 /* Room for transformed weights, which a plan that writes no cell need not make anew in every run. */
 static ln_code prepare_kept(ln_cpu *cpu, step *s, ln_call *call) {
   if (!call->frozen || s->dir == LN_CONV_BACKWARD_WEIGHTS) return LN_OK;
-  size_t bytes = ln_wino_kept_bytes(cpu, &s->g, s->dir);
+  const bool pairs = s->method == LN_CONV_PAIRS;
+  size_t bytes = (pairs ? ln_pairs_weight_bytes : ln_wino_kept_bytes)(cpu, &s->g, s->dir);
   if (bytes == 0) return LN_OK;
   s->kept = ln_alloc(cpu->mem, bytes);
   return s->kept != NULL ? LN_OK : ln_fail(call->err, LN_ENOMEM, "out of memory for a convolution's transformed weights");
@@ -80,7 +84,7 @@ static ln_code prepare_kept(ln_cpu *cpu, step *s, ln_call *call) {
 static ln_code prepare_method(ln_cpu *cpu, step *s, ln_call *call) {
   s->method = ln_conv_choose(cpu, &s->g, s->dir, &s->sides);
   if (s->method == LN_CONV_THIN) s->thin = ln_thin_of(cpu, &s->g, s->dir, &s->sides);
-  if (s->method == LN_CONV_WINOGRAD) return prepare_kept(cpu, s, call);
+  if (s->method == LN_CONV_WINOGRAD || s->method == LN_CONV_PAIRS) return prepare_kept(cpu, s, call);
   if (s->method != LN_CONV_DIRECT) return LN_OK;
   bool finish = call->op == LN_OP_conv_relu || ln_conv_has_moments(call->op) || ln_conv_has_sums(call->op);
   ln_code code = ln_conv_direct_new(cpu, &s->g, s->dir, &s->sides, ln_conv_has_bias(call), finish, &s->direct, call->err);
@@ -96,6 +100,8 @@ static size_t method_workspace(const ln_cpu *cpu, const step *s, bool bias) {
   case LN_CONV_TILES:
     return weights ? ln_tiles_grad_workspace(cpu, &s->g) : ln_tiles_workspace(cpu, &s->g, s->dir, bias);
   case LN_CONV_ROWS: return ln_rows_workspace(cpu, &s->g);
+  case LN_CONV_PAIRS:
+    return weights ? ln_pairs_grad_workspace(cpu, &s->g) : ln_pairs_workspace(cpu, &s->g, s->dir, s->kept != NULL);
   case LN_CONV_WINOGRAD:
     return weights ? ln_wino_grad_workspace(cpu, &s->g) : ln_wino_workspace(cpu, &s->g, s->dir, s->kept != NULL);
   default: return ln_conv_products_workspace(cpu, &s->g, s->dir, &s->sides);
@@ -150,21 +156,32 @@ static void clear(const ln_call *call) {
     memset((float *)y->data + n * y->image, 0, bytes / (size_t)y->meta.dim[0]);
 }
 
-/* The epilogue is part of it. What was kept serves as long as the weights are those it was made of. */
+/* What was kept serves as long as the weights are those it was made of. */
+static bool must_make_kept(step *s, const ln_call *call) {
+  uint64_t version = call->in[1].version;
+  bool fresh = version == 0 || version != s->kept_version;
+  s->kept_version = version;
+  return fresh;
+}
+
+/* The epilogue is part of it. */
 static void run_winograd(const ln_cpu *cpu, step *s, const ln_call *call, const ln_epilogue *e, void *workspace) {
   ln_conv_tensors t = ln_conv_tensors_of(call);
   if (s->dir == LN_CONV_BACKWARD_WEIGHTS) {
     ln_wino_grad_run(cpu, &s->g, &t, &s->sides.images, workspace);
     return;
   }
-  uint64_t version = call->in[1].version;
-  bool fresh = version == 0 || version != s->kept_version;
-  ln_wino_run(cpu, &s->g, s->dir, &t, &s->sides.images, e, s->kept, fresh, workspace);
-  s->kept_version = version;
+  ln_wino_run(cpu, &s->g, s->dir, &t, &s->sides.images, e, s->kept, must_make_kept(s, call), workspace);
+}
+
+static void run_pairs(const ln_cpu *cpu, step *s, const ln_call *call, const ln_conv_tensors *t, const ln_finish *rest, void *workspace) {
+  const ln_conv_images *images = &s->sides.images;
+  if (s->dir == LN_CONV_BACKWARD_WEIGHTS) ln_pairs_grad_run(cpu, &s->g, t, images, workspace);
+  else ln_pairs_run(cpu, &s->g, s->dir, t, images, rest, s->kept, must_make_kept(s, call), workspace);
 }
 
 /* Runs another method and finishes the output's images with f, whose bias is left to it where the method has none. */
-static int run_method(const ln_cpu *cpu, const step *s, const ln_call *call, ln_finish *f, void *workspace) {
+static int run_method(const ln_cpu *cpu, step *s, const ln_call *call, ln_finish *f, void *workspace) {
   ln_conv_tensors t = ln_conv_tensors_of(call);
   bool adds_bias = s->method != LN_CONV_DIRECT || s->dir == LN_CONV_FORWARD;
   if (adds_bias) f->e.bias = NULL;
@@ -177,6 +194,7 @@ static int run_method(const ln_cpu *cpu, const step *s, const ln_call *call, ln_
     else ln_tiles_run(cpu, &s->g, s->dir, &s->sides, &t, rest, workspace);
     break;
   case LN_CONV_ROWS: ln_rows_run(cpu, &s->g, &s->sides, &t, workspace); break;
+  case LN_CONV_PAIRS: run_pairs(cpu, s, call, &t, rest, workspace); break;
   case LN_CONV_PRODUCTS:
     ln_conv_products_run(cpu, &s->g, s->dir, &s->sides, &t, workspace);
     if (rest != NULL) ln_finish_images(rest, 0, rest->n);

@@ -1,9 +1,11 @@
 /* conv_choice.c: the choice among the methods, with the measurements that it rests on. */
 #include "conv_choice.h"
 #include "conv_measured.h"
+#include "conv_pairs.h"
 #include "conv_rows.h"
 #include "conv_thin.h"
 #include "conv_tiles.h"
+#include "pairs.h"
 #include "winograd.h"
 
 const char *ln_conv_method_name(ln_conv_method method) {
@@ -14,6 +16,7 @@ const char *ln_conv_method_name(ln_conv_method method) {
   case LN_CONV_TILES: return "tiles";
   case LN_CONV_ROWS: return "rows";
   case LN_CONV_WINOGRAD: return "winograd";
+  case LN_CONV_PAIRS: return "pairs";
   }
   return "";
 }
@@ -24,7 +27,7 @@ static bool able_as_winograd(const ln_cpu *cpu, const ln_conv_geometry *g, ln_co
 }
 
 bool ln_conv_takes_bf16(ln_conv_method method) {
-  return method == LN_CONV_WINOGRAD || method == LN_CONV_TILES || method == LN_CONV_THIN;
+  return method == LN_CONV_WINOGRAD || method == LN_CONV_TILES || method == LN_CONV_THIN || method == LN_CONV_PAIRS;
 }
 
 bool ln_conv_able(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides,
@@ -35,6 +38,7 @@ bool ln_conv_able(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir,
   case LN_CONV_TILES: return ln_tiles_can(cpu, g, sides);
   case LN_CONV_ROWS: return dir == LN_CONV_BACKWARD_WEIGHTS && ln_rows_can(cpu, g, sides);
   case LN_CONV_WINOGRAD: return able_as_winograd(cpu, g, dir, sides);
+  case LN_CONV_PAIRS: return ln_pairs_can(cpu, g, sides);
   case LN_CONV_PRODUCTS: case LN_CONV_DIRECT: return true;
   }
   return false;
@@ -128,10 +132,20 @@ static bool better_as_rows(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv
   return ln_rows_can(cpu, g, sides);
 }
 
+/* Not measured: no processor with these multipliers was at hand, only emulated ones. By their rates: AMX multiplies eight to sixteen
+ * times what f32's FMA does, AVX512-BF16 twice, which is less than Winograd saves.
+ */
+static bool better_as_pairs(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
+  enum { WINOGRAD_SAVES = 4 };
+  if (cpu->pairs->rate == 0 || !ln_pairs_can(cpu, g, sides)) return false;
+  return cpu->pairs->rate > WINOGRAD_SAVES || !able_as_winograd(cpu, g, dir, sides);
+}
+
 ln_conv_method ln_conv_shipped(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_sides *sides) {
   bool plain = sides->src == LN_PLAIN && sides->dst == LN_PLAIN;
   if (plain) return better_as_products(g, dir, cpu->isa) ? LN_CONV_PRODUCTS : LN_CONV_DIRECT;
   if (better_as_thin(cpu, g, dir, sides)) return LN_CONV_THIN;
+  if (better_as_pairs(cpu, g, dir, sides)) return LN_CONV_PAIRS;
   if (better_as_tiles(cpu, g, sides)) return LN_CONV_TILES;
   if (better_as_winograd(cpu, g, dir, sides)) return LN_CONV_WINOGRAD;
   if (better_as_rows(cpu, g, dir, sides)) return LN_CONV_ROWS;

@@ -12,6 +12,7 @@
 
 #include "cast.h"
 #include "conv_measured.h"
+#include "pairs.h"
 
 enum { MAX_IN = 3, MAX_OUT = 2, MIN_ROUNDS = 5, MAX_ROUNDS = 25 };
 static_assert((int)LN_CONV_METHODS <= (int)LN_MAX_TIMINGS, "room for each");
@@ -112,9 +113,10 @@ static ln_code make_call(job *j, trial *t) {
   return ln_fail(j->err, LN_ENOMEM, "no memory to time a convolution with: %zu MiB wanted", t->call.workspace_bytes >> 20);
 }
 
-/* Adds a trial where the method is able. (oneDNN has nothing for some geometries, and another method steps in.) */
+/* Adds a trial where the method is able and not hopeless. (oneDNN has nothing for some geometries, and another method steps in.) */
 static ln_code add_trial(job *j, const char *key, ln_conv_method method) {
   if (!ln_conv_able(j->cpu, &j->g, j->dir, &j->sides, method)) return LN_OK;
+  if (method == LN_CONV_PAIRS && j->cpu->pairs->rate == 0) return LN_OK;
   trial *t = &j->trial[j->trials];
   *t = (trial){.device = *j->cpu};
   t->device.measured = NULL;

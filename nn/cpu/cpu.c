@@ -6,6 +6,7 @@
 #include "conv_time.h"
 #include "kern.h"
 #include "layouts.h"
+#include "pairs.h"
 #include "peak.h"
 #include "span.h"
 #include "workspace.h"
@@ -116,6 +117,7 @@ static ln_code cpu_open(ln_mem *mem, const ln_device_options *options, void **se
   cpu->spans = span_tables[isa];
   cpu->kerns = kern_tables[isa];
   cpu->lanes = cpu->kerns->lanes;
+  cpu->pairs = ln_pairs_of(cpu);
   code = ln_cpu_dnnl_open(cpu, err);
   if (code != LN_OK) {
     ln_free(mem, cpu);

@@ -23,7 +23,7 @@
 
 #include "../backend.h"
 
-/* Each level contains those before it. AMX changes the libraries' kernels only: ours are AVX-512's there. */
+/* Each level contains those before it. AMX adds products of bf16 (pairs.h); our other kernels are AVX-512's there. */
 typedef enum ln_isa { LN_ISA_GENERIC = 0, LN_ISA_AVX2, LN_ISA_AVX512, LN_ISA_AMX, LN_ISA_COUNT } ln_isa;
 const char *ln_isa_name(ln_isa isa); /* "avx2", as LUNETTE_ISA has it */
 ln_code ln_isa_choose(ln_isa *isa, ln_error *err); /* isa.c */
@@ -38,6 +38,7 @@ typedef struct ln_cpu {
   int lanes;                    /* of LN_BLOCKED: floats of one vector, 8 or 16 */
   const struct ln_spans *spans;
   const struct ln_kerns *kerns; /* kern.h */
+  const struct ln_pairs *pairs; /* pairs.h */
   void *dnnl;                   /* owned by conv*.c / onednn*.c / matmul.c, NULL before open */
   struct ln_conv_table *measured; /* conv_measured.h; NULL: the shipped rules alone */
 } ln_cpu;

@@ -28,6 +28,8 @@ typedef struct ln_kerns {
   const struct ln_conv_kerns *conv[2];          /* kern_conv*.c: conv_kern.h */
   const struct ln_rows_kerns *rows;             /* kern_conv_rows.c: conv_rows_kern.h */
   const struct ln_layer_kerns *layer[2];        /* kern_layer*.c: layer_kern.h */
+  const struct ln_pairs *pairs;                 /* kern_pairs.c: pairs.h */
+  const struct ln_pairs_forms *pairs_forms;     /* kern_pairs_form.c: pairs_kern.h */
 } ln_kerns;
 
 extern const ln_kerns ln_kern_table_generic, ln_kern_table_avx2, ln_kern_table_avx512;
