@@ -134,14 +134,16 @@ static inline bool guards_stand(const ln_arg *a) {
 
 /* -- comparing */
 
-static inline bool near_to(const float *a, const float *b, int64_t n) {
+static inline bool near_within(const float *a, const float *b, int64_t n, double relative) {
   double difference = 0, norm = 0;
   for (int64_t i = 0; i < n; i++) {
     difference += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
     norm += (double)b[i] * (double)b[i];
   }
-  return sqrt(difference) <= 1e-6 * sqrt(norm) + 1e-12;
+  return sqrt(difference) <= relative * sqrt(norm) + 1e-12;
 }
+
+static inline bool near_to(const float *a, const float *b, int64_t n) { return near_within(a, b, n, 1e-6); }
 
 /* A blocked or plain result beside the plain one. */
 static inline bool same(const ln_arg *got, const ln_arg *want, bool exact) {

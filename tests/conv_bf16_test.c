@@ -57,7 +57,8 @@ static ln_meta weights_of(const geometry *g) {
  * or a thin output, which are as in f32. */
 static void check_statistics(const example *low, const example *full, int output) {
   if (output == 0) {
-    check(near_to(low->out[0].data, full->out[0].data, full->out[0].numel), full, "a plain output is as in f32");
+    const double relative = 1.5e-5; /* one may be Winograd's */
+    check(near_within(low->out[0].data, full->out[0].data, full->out[0].numel, relative), full, "a plain output is as in f32");
     return;
   }
   const ln_arg *y = &low->out[0];

@@ -194,7 +194,7 @@ static ln_code run_on(ln_cpu *cpu, example *e, float *const result[LN_MAX_OUTPUT
   return code;
 }
 
-/* Of the norm of b; of a mean, which may be near 0, by its channels' scale: spread holds their variances. */
+/* Of the norm of b and, where that may be near 0, of what is spread around it: squares, or NULL. */
 static double relative_difference(const float *a, const float *b, const float *spread, int64_t n) {
   double difference = 0, norm = 0;
   for (int64_t i = 0; i < n; i++) {
@@ -212,6 +212,24 @@ static bool may_be_winograd(const example *e) {
 }
 
 static double tolerance(const example *e, bool strict) { return !strict && may_be_winograd(e) ? 1.5e-5 : 4e-6; }
+
+/* What an output is compared to beside itself: nothing; variances; of sums, whose terms may cancel each other out, the terms' squares. */
+static float *spread_of(const example *e, int output) {
+  const ln_meta *y = &e->out[0].meta;
+  float *spread = output == 0 ? NULL : fresh((size_t)e->out[output].numel * sizeof(float));
+  if (output == 1 && ln_conv_has_moments(e->call.op)) memcpy(spread, e->result[2], (size_t)e->out[1].numel * sizeof(float));
+  else if (spread != NULL) memset(spread, 0, (size_t)e->out[output].numel * sizeof(float));
+  for (int64_t i = 0; output == 1 && ln_conv_has_sums(e->call.op) && i < e->out[0].numel; i++)
+    spread[i / positions_of(y) % y->dim[1]] += e->result[0][i] * e->result[0][i];
+  return spread;
+}
+
+static double distance(const example *e, const float *result, int output) {
+  float *spread = spread_of(e, output);
+  const double d = relative_difference(result, e->result[output], spread, e->out[output].numel);
+  ln_free(&mem, spread);
+  return d;
+}
 
 /* Told to take a method, the device takes it where it is able, and the result is right. */
 static void compare_methods(example *e) {
@@ -232,8 +250,7 @@ static void compare_methods(example *e) {
     bool none = strcmp(name, "direct") == 0 && strcmp(e->ran, "products") == 0; /* oneDNN has nothing for it */
     check(strcmp(e->ran, wanted) == 0 || none, e, "takes the method that it is told to, if that is able", m);
     for (int o = 0; o < e->call.nout; o++) {
-      bool mean = o == 1 && ln_conv_has_moments(e->call.op);
-      double d = relative_difference(result[o], e->result[o], mean ? e->result[2] : NULL, e->out[o].numel);
+      double d = distance(e, result[o], o);
       check(d < tolerance(e, false), e, name, d);
     }
   }
@@ -253,8 +270,7 @@ static void compare_layout(example *e) {
   for (int o = 0; o < e->call.nout && code == LN_OK; o++) {
     size_t bytes = (size_t)e->out[o].numel * sizeof(float);
     for (int r = 0; r < DEVICES; r++) {
-      bool mean = o == 1 && ln_conv_has_moments(e->call.op);
-      double d = relative_difference(result[r][o], e->result[o], mean ? e->result[2] : NULL, e->out[o].numel);
+      double d = distance(e, result[r][o], o);
       check(d < tolerance(e, r == 1), e, near[r], d);
     }
     check(memcmp(result[0][o], result[DEVICES][o], bytes) == 0, e, "has the same bits from run to run", o);
