@@ -2,7 +2,7 @@
 # What AVX-512 would run, 16 lanes and all, in AVX2's instructions (make WIDE=1): kernels, ops, passes, networks.
 cd "$(dirname "$0")/.." || exit 1
 unset MAKEFLAGS MAKELEVEL LUNETTE_TEST_LONG
-programs="blocked_test conv_blocked_test winograd_test winograd_grad_test"
+programs="blocked_test conv_blocked_test conv_bf16_test winograd_test winograd_grad_test"
 # shellcheck disable=SC2046,SC2086 # lists of words
 if ! make WIDE=1 BUILD=build/wide all $(printf 'build/wide/tests/%s ' $programs) >/dev/null; then
   echo "FAILED the build"
