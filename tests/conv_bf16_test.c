@@ -23,12 +23,13 @@ typedef struct geometry {
 
 /* Kinds: 3x3 between blocked sides; windows that tile; a thin src; a thin dst; stride 1 with anything else. */
 enum { KINDS = 5 };
-static geometry draw_geometry(int kind) {
+static geometry draw_geometry(int number) {
+  const int kind = number % KINDS;
   const int64_t lanes = one->lanes;
   geometry g = {.spatial = (int)draw(kind == 0 ? 2 : 1, 3), .n = draw(1, 3), .ci = lanes * draw(1, 4), .co = lanes * draw(1, 4), .stride = 1,
                 .dilation = kind == 4 ? draw(1, 2) : 1};
   int64_t kernel = 3, padding = draw(0, 1);
-  if (kind == 1) kernel = g.stride = draw(1, 2), padding = 0;
+  if (kind == 1) kernel = g.stride = number / KINDS % 2 == 0 ? 2 : 1, padding = 0;
   if (kind == 2) g.ci = draw(1, 4);
   if (kind == 3) g.co = draw(1, 3), kernel = draw(0, 1) ? 1 : 3, padding = kernel / 2;
   if (kind == 4 && draw(0, 3) == 0) g.ci = lanes * draw(5, 20), g.co = lanes * draw(5, 20); /* several tasks */
@@ -113,7 +114,7 @@ static int geometries = 50;
 static void run_kinds(const char *multiplier, int count, bool pairs) {
   int low[KINDS] = {0};
   for (int k = 0; k < count; k++) {
-    const geometry g = draw_geometry(k % KINDS);
+    const geometry g = draw_geometry(k);
     for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) low[k % KINDS] += run_op(&g, ops[i]);
   }
   for (int kind = 0; kind < (pairs ? KINDS : KINDS - 1); kind++)

@@ -6,6 +6,7 @@
 #define LUNETTE_TESTS_TILES_H
 
 #if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
 #include <math.h>
 #include <signal.h>
 #include <stdint.h>
@@ -122,7 +123,11 @@ static void tile_trap(int number, siginfo_t *info, void *context) {
   if (!tile_instruction(u, (const unsigned char *)u->uc_mcontext.gregs[REG_RIP])) signal(number, SIG_DFL); /* and again */
 }
 
+/* False where the processor has tiles: nothing would trap. */
 static bool tiles_emulate(void) {
+  enum { TILE = 1 << 24 };
+  unsigned a, b, c, d;
+  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & TILE) != 0) return false;
   struct sigaction action = {.sa_sigaction = tile_trap, .sa_flags = SA_SIGINFO};
   return sigaction(SIGILL, &action, NULL) == 0;
 }
