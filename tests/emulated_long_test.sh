@@ -6,7 +6,7 @@ log=$(mktemp "$build/emulated.XXXXXX") || exit 1
 trap 'rm -f "$log"' EXIT
 device='require("lunette").ones(1):item() local d = select(2, require("lunette.core").device()) print(d) assert(d:find "^cpu: AVX%-512")'
 
-tools/emulate "$build/lunette -e '$device'" \
+LUNETTE_ISA=avx512 tools/emulate "$build/lunette -e '$device'" \
   "$build/tests/conv_bf16_test 8" "$build/tests/conv_direct_test" "$build/tests/cpu_bits_test" \
   "$build/lunette tests/isa_test.lua" "$build/lunette tests/nn_test.lua" "$build/lunette tests/passes_test.lua" >"$log" 2>&1
 status=$?
