@@ -55,7 +55,7 @@ endif
 # -- Flags ---------------------------------------------------------------------------
 
 # Never -Ofast or -ffast-math: they break NaN tests and the bits of every sum.
-# No contraction either, but in most of nn/cpu/kern_*.c: a*b+c gives the same bits with and without FMA.
+# No contraction either, but in most of nn/cpu's kern_*.c: a*b+c gives the same bits with and without FMA.
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wpointer-arith -Wmissing-prototypes -Wold-style-definition -Werror
 STANDARD := -std=gnu11 -O3 -ffp-contract=off -fopenmp -g
 LINK     := -fopenmp -Wl,-z,relro,-z,now
@@ -72,13 +72,13 @@ say = $(if $(V),,@$(if $(silent),,echo "  $(@:$(BUILD)/%=%)"; ))
 
 # -- Sources -------------------------------------------------------------------------
 
-nn_sources := $(sort $(wildcard nn/*.c nn/*/*.c))
+nn_sources := $(sort $(wildcard nn/*.c nn/*/*.c nn/*/*/*.c))
 vm_sources := $(sort $(wildcard vm/*.c))
 lua_files  := $(sort $(shell find lib/lua -name '*.lua' 2>/dev/null))
 
 object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
-# nn/cpu/span_*.c and kern_*.c are compiled once an instruction set; run time picks one (nn/cpu/cpu.h).
+# nn/cpu's span_*.c and kern_*.c are compiled once an instruction set; run time picks one (nn/cpu/cpu.h).
 # The two -fno- flags change errno and exception flags only, never a result.
 isas := generic $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),avx2 avx512)
 isa_flags_generic :=
@@ -92,7 +92,7 @@ ifdef WIDE
 isa_flags_avx512 := $(isa_flags_avx2)
 STANDARD += -DLN_WIDE
 endif
-spans := $(wildcard nn/cpu/span_*.c nn/cpu/kern_*.c)
+spans := $(wildcard nn/cpu/span_*.c nn/cpu/kern_*.c nn/cpu/*/kern_*.c)
 span_objects := $(foreach isa,$(isas),$(patsubst %.c,$(BUILD)/obj/%.$(isa).o,$(spans)))
 
 nn_objects := $(call object,$(filter-out $(spans),$(nn_sources))) $(span_objects)
@@ -122,10 +122,10 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	$(compile)
 
 # Without contraction in kern_layer*.c: memory is their limit, and their bits are those of the plain kernels.
-$(BUILD)/obj/nn/cpu/kern_%.o: FLAGS += -ffp-contract=fast -Wno-psabi
+$(BUILD)/obj/nn/cpu/kern_%.o $(BUILD)/obj/nn/cpu/conv/kern_%.o: FLAGS += -ffp-contract=fast -Wno-psabi
 $(BUILD)/obj/nn/cpu/kern_layer%.o: FLAGS += -ffp-contract=off
-# One more instruction than AVX-512's level has; run time asks for it (nn/cpu/pairs.c).
-$(BUILD)/obj/nn/cpu/pairs_dot.o: FLAGS += -ffp-contract=fast -Wno-psabi -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 $(isa_flags_avx2) -mprefer-vector-width=512
+# One more instruction than AVX-512's level has; run time asks for it (nn/cpu/conv/pairs.c).
+$(BUILD)/obj/nn/cpu/conv/pairs_dot.o: FLAGS += -ffp-contract=fast -Wno-psabi -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 $(isa_flags_avx2) -mprefer-vector-width=512
 define span_rule
 $(BUILD)/obj/%.$(1).o: FLAGS += -DLN_ISA=$(1) -DLN_LANES=$(isa_lanes_$(1)) -fno-math-errno -fno-trapping-math $(isa_flags_$(1))
 $(BUILD)/obj/%.$(1).o: %.c $(BUILD)/flags

@@ -10,10 +10,10 @@
 #include <time.h>
 
 #include "../nn/base/rng.h"
-#include "../nn/cpu/conv_pairs.h"
+#include "../nn/cpu/conv/conv_pairs.h"
 #include "../nn/cpu/kern.h"
-#include "../nn/cpu/pairs.h"
-#include "../nn/cpu/winograd.h"
+#include "../nn/cpu/conv/pairs.h"
+#include "../nn/cpu/conv/winograd.h"
 
 enum { PERIOD = 10007 }; /* drawing more would take longer than the convolutions */
 

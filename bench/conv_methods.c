@@ -8,12 +8,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "../nn/cpu/conv_direct.h"
-#include "../nn/cpu/conv_products.h"
-#include "../nn/cpu/conv_rows.h"
-#include "../nn/cpu/conv_thin.h"
-#include "../nn/cpu/conv_tiles.h"
-#include "../nn/cpu/winograd.h"
+#include "../nn/cpu/conv/conv_direct.h"
+#include "../nn/cpu/conv/conv_products.h"
+#include "../nn/cpu/conv/conv_rows.h"
+#include "../nn/cpu/conv/conv_thin.h"
+#include "../nn/cpu/conv/conv_tiles.h"
+#include "../nn/cpu/conv/winograd.h"
 
 static ln_mem mem;
 static ln_cpu *cpu;

@@ -1,13 +1,13 @@
 /* conv_bf16_test.c: convolutions whose blocked sides are stored as bf16 beside the same in f32 (bf16.h), on every instruction
  * set of this processor: every op and method, drawn geometries in 1 to 3 dims, images apart, weights that are rounded
- * as they are read, and statistics, which are those of what was stored. Then once more with multipliers of pairs of bf16 (nn/cpu/pairs.h) that
+ * as they are read, and statistics, which are those of what was stored. Then once more with multipliers of pairs of bf16 (nn/cpu/conv/pairs.h) that
  * the rules take for everything they can: in f32's instructions, and in AMX's, emulated where the processor lacks them (tiles.h).
  *
  * Takes the number of geometries (default 50; with less than 20 the largest one is left out).
  */
 #define _GNU_SOURCE /* tiles.h: the registers of a trap */
 #include "../nn/cpu/kern.h"
-#include "../nn/cpu/pairs.h"
+#include "../nn/cpu/conv/pairs.h"
 #include "bf16.h"
 #include "tiles.h"
 

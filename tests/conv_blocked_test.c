@@ -11,11 +11,11 @@
 #include <string.h>
 
 #include "../nn/base/rng.h"
-#include "../nn/cpu/conv_call.h"
-#include "../nn/cpu/conv_choice.h"
+#include "../nn/cpu/conv/conv_call.h"
+#include "../nn/cpu/conv/conv_choice.h"
 #include "../nn/cpu/kern.h"
 #include "../nn/cpu/libraries.h"
-#include "../nn/cpu/pairs.h"
+#include "../nn/cpu/conv/pairs.h"
 
 enum { DEVICES = 4, RUNS = DEVICES + 1, MAX_IN = 3 };
 static const float GUARD = -12345.0f;

@@ -1,4 +1,4 @@
-/* conv_direct_test.c: direct weight gradients of our own (nn/cpu/conv_rows.c) beside plain loops in double precision: kernels
+/* conv_direct_test.c: direct weight gradients of our own (nn/cpu/conv/conv_rows.c) beside plain loops in double precision: kernels
  * of 1 to 10 in 1 to 3 dims, maps smaller than their kernel, paddings from none to more than the kernel, rows and batches
  * of one and of several chunks, images that are slices of larger ones, few and many pairs of channel blocks; the same bits
  * from run to run and for one, two, three and five threads; what is refused, and that strict and large kernels choose it.
@@ -6,8 +6,8 @@
  */
 #include <math.h>
 
-#include "../nn/cpu/conv_choice.h"
-#include "../nn/cpu/conv_rows.h"
+#include "../nn/cpu/conv/conv_choice.h"
+#include "../nn/cpu/conv/conv_rows.h"
 #include "weight_grads.h"
 
 typedef struct test_case {

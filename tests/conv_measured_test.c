@@ -1,4 +1,4 @@
-/* conv_measured_test.c: measured choices of convolutions (nn/cpu/conv_measured.c, conv_time.c): keys there and back, texts
+/* conv_measured_test.c: measured choices of convolutions (nn/cpu/conv/conv_measured.c, conv_time.c): keys there and back, texts
  * that are none, tables that name what does not exist or cannot, precision and determinism, timings, and every
  * allocation failing once. That each method is right where it is able is conv_blocked_test.c's business.
  */
@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "../nn/base/rng.h"
-#include "../nn/cpu/conv_measured.h"
-#include "../nn/cpu/conv_time.h"
+#include "../nn/cpu/conv/conv_measured.h"
+#include "../nn/cpu/conv/conv_time.h"
 
 static ln_mem mem;
 static int passed, failed;

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "../nn/base/rng.h"
-#include "../nn/cpu/conv.h"
+#include "../nn/cpu/conv/conv.h"
 #include "isas.h"
 
 static ln_mem mem;

@@ -1,4 +1,4 @@
-/* winograd_grad_test.c: weight gradients by Winograd (nn/cpu/winograd_grad.c) beside plain loops in double
+/* winograd_grad_test.c: weight gradients by Winograd (nn/cpu/conv/winograd_grad.c) beside plain loops in double
  * precision: sizes that tiles fit and do not, below a tile, odd channel counts, paddings, depths, images that
  * are slices of larger ones, several groups of tiles and parts of channels; errors against those of the
  * same loops in single precision, row by row; the same bits from run to run and for one, two, three and five threads.
@@ -8,7 +8,7 @@
 #include <math.h>
 
 #include "../nn/cpu/kern.h"
-#include "../nn/cpu/winograd.h"
+#include "../nn/cpu/conv/winograd.h"
 #include "weight_grads.h"
 
 typedef struct test_case {

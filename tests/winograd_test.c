@@ -1,4 +1,4 @@
-/* winograd_test.c: Winograd forward and backward-data (nn/cpu/winograd.h) beside a plain loop in f64: odd sizes,
+/* winograd_test.c: Winograd forward and backward-data (nn/cpu/conv/winograd.h) beside a plain loop in f64: odd sizes,
  * sizes below a tile, slices of bigger tensors, three dimensions, every part of the epilogue, kept weights, the
  * same bits for every thread count, NaN and infinity; on each instruction set that the machine has.
  *
@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "../nn/base/rng.h"
-#include "../nn/cpu/winograd.h"
+#include "../nn/cpu/conv/winograd.h"
 #include "isas.h"
 
 enum { GUARD = 64 }; /* floats before and after a tensor */

@@ -2,11 +2,11 @@
  * steps. The dispatch tables come from the op table.
  */
 #include "cpu.h"
-#include "conv_measured.h"
-#include "conv_time.h"
+#include "conv/conv_measured.h"
+#include "conv/conv_time.h"
 #include "kern.h"
 #include "layouts.h"
-#include "pairs.h"
+#include "conv/pairs.h"
 #include "peak.h"
 #include "span.h"
 #include "workspace.h"

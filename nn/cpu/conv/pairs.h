@@ -11,7 +11,7 @@
 #ifndef LN_CPU_PAIRS_H
 #define LN_CPU_PAIRS_H
 
-#include "cpu.h"
+#include "../cpu.h"
 
 enum {
   LN_PAIRS_TILE = 16,                                /* rows, columns, pairs of a tile */

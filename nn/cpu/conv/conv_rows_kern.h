@@ -2,7 +2,7 @@
 #ifndef LN_CPU_CONV_ROWS_KERN_H
 #define LN_CPU_CONV_ROWS_KERN_H
 
-#include "kern.h"
+#include "../kern.h"
 
 /* Weight gradients of up to LN_ROWS_TAPS neighbouring taps of a row and some channels of one block of src's, with one
  * block of dst's:

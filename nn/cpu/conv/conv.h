@@ -8,8 +8,8 @@
 #ifndef LN_CPU_CONV_H
 #define LN_CPU_CONV_H
 
-#include "cpu.h"
-#include "span.h" /* ln_moments */
+#include "../cpu.h"
+#include "../span.h" /* ln_moments */
 
 typedef enum ln_conv_dir {
   LN_CONV_FORWARD, LN_CONV_BACKWARD_DATA, LN_CONV_BACKWARD_WEIGHTS

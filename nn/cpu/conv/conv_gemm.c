@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "conv.h"
-#include "libraries.h"
+#include "../libraries.h"
 
 enum {
   COLUMN_FLOATS = 1 << 17,         /* a chunk's columns: 512 KB, about the L2 cache */

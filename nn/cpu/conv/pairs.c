@@ -1,6 +1,6 @@
 /* pairs.c: who multiplies pairs of bf16 on this processor (see pairs.h). */
 #include "pairs.h"
-#include "kern.h"
+#include "../kern.h"
 
 const ln_pairs *ln_pairs_of(const ln_cpu *cpu) {
 #if defined(__x86_64__)

@@ -10,7 +10,7 @@
 #include "conv_rows.h"
 #include "conv_thin.h"
 #include "conv_tiles.h"
-#include "layouts.h"
+#include "../layouts.h"
 #include "winograd.h"
 
 typedef struct step {

@@ -5,7 +5,7 @@
 #define LN_CPU_CONV_KERN_H
 
 #include "conv.h"
-#include "kern.h"
+#include "../kern.h"
 
 /* An epilogue over neighbouring positions of one block of channels; bias, moments and sums are
  * those of the block, and are left out where NULL. */

@@ -1,6 +1,6 @@
 /* conv_product.c: pieces of pixels through panels of weights (see conv_product.h). */
 #include "conv_product.h"
-#include "span.h"
+#include "../span.h"
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 

@@ -15,7 +15,7 @@
 #include <omp.h>
 #include <string.h>
 
-#include "kern.h"
+#include "../kern.h"
 #include "wino_kern.h"
 #include "winograd.h"
 

@@ -78,7 +78,7 @@ typedef struct ln_wino_kerns {
 } ln_wino_kerns;
 
 #ifdef LN_ISA
-#include "kern.h"
+#include "../kern.h"
 extern const ln_wino_form KERN(wino_form2), KERN(wino_form4), KERN(wino_form2_bf16), KERN(wino_form4_bf16);
 extern const ln_wino_kerns KERN(wino);
 #endif

@@ -7,7 +7,7 @@
 #ifndef LN_CPU_WINO_TRANSFORM_H
 #define LN_CPU_WINO_TRANSFORM_H
 
-#include "kern.h"
+#include "../kern.h"
 
 #ifdef LN_ISA
 #define WINO_INLINE static inline __attribute__((always_inline))

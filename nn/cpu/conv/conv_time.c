@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "cast.h"
+#include "../cast.h"
 #include "conv_measured.h"
 #include "pairs.h"
 

@@ -1,7 +1,7 @@
 /* kern_wino_grad_form.c: the transforms of tiles for weight gradients by Winograd (kern_wino_grad.c): vertically into
  * a strip of SIDE rows, then horizontally.
  */
-#include "kern.h"
+#include "../kern.h"
 #include "wino_transform.h"
 #include "winograd_grad.h"
 

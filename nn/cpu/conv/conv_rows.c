@@ -15,7 +15,7 @@
 
 #include "conv_rows.h"
 #include "conv_rows_kern.h"
-#include "layer_kern.h"
+#include "../layer_kern.h"
 
 enum {
   CHUNK_BYTES = 32 << 10,   /* of one block of dst: shorter sums are loaded and stored too often */

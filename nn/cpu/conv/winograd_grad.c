@@ -12,7 +12,7 @@
  * scratch that stays in its L2. All cuts depend on the shape alone and every sum has one thread and a fixed order,
  * so the bits never depend on the thread count.
  */
-#include "kern.h"
+#include "../kern.h"
 #include "winograd.h"
 #include "winograd_grad.h"
 

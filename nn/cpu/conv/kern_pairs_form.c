@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "layer_kern.h"
+#include "../layer_kern.h"
 
 enum { L = LN_LANES };
 

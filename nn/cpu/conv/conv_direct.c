@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "conv_direct.h"
-#include "libraries.h"
+#include "../libraries.h"
 
 static int64_t weight_count(const ln_conv_geometry *g) {
   return g->co * (g->ci / g->groups) * ln_conv_volume(g->kernel);

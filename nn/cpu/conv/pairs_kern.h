@@ -4,7 +4,7 @@
 #ifndef LN_CPU_PAIRS_KERN_H
 #define LN_CPU_PAIRS_KERN_H
 
-#include "kern.h"
+#include "../kern.h"
 #include "pairs.h"
 
 /* All of n positions that lie `step` elements apart, of `lanes` channels each. */

@@ -6,7 +6,7 @@
  * the forward algorithm with the points 0, +-sqrt(1/2), +-sqrt(2), infinity. They cost as much as the usual 0, +-1, +-2,
  * infinity but treat the three taps alike, which halves the rounding errors. A vector holds the lanes of one channel block.
  */
-#include "kern.h"
+#include "../kern.h"
 #include "wino_transform.h"
 #include "winograd_grad.h"
 
