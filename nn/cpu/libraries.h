@@ -12,7 +12,7 @@
 #include <cblas.h>
 
 #include "cpu.h"
-#include "onednn.h"
+#include "conv/onednn.h"
 
 typedef struct ln_blas {
   void *handle; /* of dlopen */

@@ -7,7 +7,7 @@
 #define LN_CPU_CONV_DIRECT_H
 
 #include "conv_finish.h"
-#include "../onednn.h"
+#include "onednn.h"
 
 typedef struct ln_conv_direct {
   ln_conv_geometry g;

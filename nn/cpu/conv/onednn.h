@@ -8,7 +8,7 @@
 #ifndef LN_CPU_ONEDNN_H
 #define LN_CPU_ONEDNN_H
 
-#include "conv/conv.h"
+#include "conv.h"
 
 typedef struct ln_dnnl ln_dnnl;
 typedef struct ln_dnnl_conv ln_dnnl_conv;
