@@ -30,7 +30,7 @@ local net_names = { "gpt_o1", "gpt4" }
 -- seed, and what is compared starts from there.
 local lessons = {
   phantom = { size = 64, train = 30, epochs = 5, batch = 2, test = 40, warm = 0 },
-  bagls = { size = 128, train = 24, epochs = 1, batch = 2, test = 32, warm = 200 },
+  bagls = { size = 128, train = 120, epochs = 1, batch = 2, test = 32, warm = 300 },
 }
 
 local rows = {
@@ -41,7 +41,7 @@ local rows = {
   { "modes", "LIST", "text", "of strict, f32, bf16 and PyTorch's eager, channels_last (default all)" },
   { "size", "N", "count", "images of N x N (default: phantoms 64, BAGLS 128)" },
   { "train", "N", "count", "training images" }, { "epochs", "N", "count", "epochs" }, { "batch", "N", "count", "batch size" },
-  { "test", "N", "count", "test images" }, { "warm", "N", "whole", "images of the warm-up (default: phantoms 0, BAGLS 200)" },
+  { "test", "N", "count", "test images" }, { "warm", "N", "whole", "images of the warm-up (default: phantoms 0, BAGLS 300)" },
   { "lr", "X", "positive", "learning rate (default: the pipeline's)" },
   { "results", "FILE", "text", "lines of JSON (default build/bench/precision.jsonl)" },
   { "table", nil, nil, "only make the tables of what is there" },
