@@ -83,7 +83,8 @@ object = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 isas := generic $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),avx2 avx512)
 isa_flags_generic :=
 isa_flags_avx2   := -mavx2 -mfma -mf16c
-isa_flags_avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl $(isa_flags_avx2) -mprefer-vector-width=512
+avx512_flags     := -mavx512f -mavx512bw -mavx512dq -mavx512vl $(isa_flags_avx2) -mprefer-vector-width=512
+isa_flags_avx512 := $(avx512_flags)
 isa_lanes_generic := 8
 isa_lanes_avx2    := 8
 isa_lanes_avx512  := 16
@@ -125,7 +126,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 $(BUILD)/obj/nn/cpu/kern_%.o $(BUILD)/obj/nn/cpu/conv/kern_%.o: FLAGS += -ffp-contract=fast -Wno-psabi
 $(BUILD)/obj/nn/cpu/kern_layer%.o: FLAGS += -ffp-contract=off
 # One more instruction than AVX-512's level has; run time asks for it (nn/cpu/conv/pairs.c).
-$(BUILD)/obj/nn/cpu/conv/pairs_dot.o: FLAGS += -ffp-contract=fast -Wno-psabi -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 $(isa_flags_avx2) -mprefer-vector-width=512
+$(BUILD)/obj/nn/cpu/conv/pairs_dot.o: FLAGS += -ffp-contract=fast -Wno-psabi $(avx512_flags) -mavx512bf16
 define span_rule
 $(BUILD)/obj/%.$(1).o: FLAGS += -DLN_ISA=$(1) -DLN_LANES=$(isa_lanes_$(1)) -fno-math-errno -fno-trapping-math $(isa_flags_$(1))
 $(BUILD)/obj/%.$(1).o: %.c $(BUILD)/flags

@@ -36,9 +36,7 @@ static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 static int64_t tap_position(const plan *p, int64_t tap) {
-  const int64_t *k = p->taps.kernel, *dilation = p->taps.dilation;
-  const int64_t d = tap / k[2] / k[1], h = tap / k[2] % k[1] * dilation[1], w = tap % k[2] * dilation[2];
-  return (d * p->slab_rows + h) * p->pitch + w;
+  return ln_taps_position(&p->taps, tap, p->slab_rows, p->pitch);
 }
 
 /* Chunks of nearly equal size. */
@@ -73,10 +71,14 @@ static plan plan_of(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir di
 }
 
 /* Windows are scattered, and a chunk of planes that are cut is no piece of the same size as all others. */
+static int64_t piece_of(const plan *p, const ln_conv_geometry *g, ln_conv_dir dir) {
+  const bool scattered = dir == LN_CONV_BACKWARD_DATA && p->taps.windows && ln_conv_volume(g->kernel) > 1;
+  return scattered || (p->grid[0] > 1 && p->chunks > 1) ? 0 : p->rows * p->grid[2];
+}
+
 int64_t ln_pairs_piece(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir) {
   const plan p = plan_of(cpu, g, dir);
-  const bool scattered = dir == LN_CONV_BACKWARD_DATA && p.taps.windows && ln_conv_volume(g->kernel) > 1;
-  return scattered || (p.grid[0] > 1 && p.chunks > 1) ? 0 : p.rows * p.grid[2];
+  return piece_of(&p, g, dir);
 }
 
 /* -- memory: weights, where the steps' tiles begin, each thread's slab and sums */
@@ -183,19 +185,22 @@ typedef struct task {
   float *sums;
 } task;
 
-/* Row `row` of the operand's plane, from column -padding on. */
+/* Row `row` of the operand's plane, from column -padding on. A row and its padding are no longer than the pitch. */
 static void copy_row(const job *j, int64_t n, int64_t plane, int64_t row, uint16_t *to) {
   const plan *p = &j->p;
   const ln_side *in = &j->in;
   const bool outside = plane < 0 || plane >= in->grid[0] || row < 0 || row >= in->grid[1];
-  const int64_t front = least(p->taps.padding[2], p->pitch), width = least(in->grid[2], p->pitch - front);
-  if (outside || p->in_channels < p->depth) memset(to, 0, (size_t)(p->pitch * p->depth) * sizeof *to);
+  const int64_t front = p->taps.padding[2], end = front + in->grid[2];
+  if (outside || p->in_channels < p->depth) {
+    memset(to, 0, (size_t)(p->pitch * p->depth) * sizeof *to);
+  } else {
+    memset(to, 0, (size_t)(front * p->depth) * sizeof *to);
+    memset(to + end * p->depth, 0, (size_t)((p->pitch - end) * p->depth) * sizeof *to);
+  }
   if (outside) return;
-  memset(to, 0, (size_t)(front * p->depth) * sizeof *to);
-  memset(to + (front + width) * p->depth, 0, (size_t)((p->pitch - front - width) * p->depth) * sizeof *to);
   for (int64_t b = 0; b < in->blocks; b++)
     j->forms->copy(to + front * p->depth + b * in->lanes, p->depth,
-                   ln_side_at(in, n, b, (const int64_t[LN_SPATIAL]){plane, row, 0}), in->step[2], width);
+                   ln_side_at(in, n, b, (const int64_t[LN_SPATIAL]){plane, row, 0}), in->step[2], in->grid[2]);
 }
 
 static void copy_slab(const job *j, const task *k) {
@@ -259,11 +264,13 @@ static void run_task(const job *j, int64_t index, char *room) {
 
 void ln_pairs_run(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_dir dir, const ln_conv_tensors *t,
                   const ln_conv_images *images, const ln_finish *f, void *kept, bool fresh, void *workspace) {
-  const bool forward = dir == LN_CONV_FORWARD, hot = ln_pairs_piece(cpu, g, dir) > 0;
+  const bool forward = dir == LN_CONV_FORWARD;
   const ln_side src = ln_side_src(cpu, g, t, images), dst = ln_side_dst(cpu, g, t, images);
   job j = {.p = plan_of(cpu, g, dir), .pairs = cpu->pairs, .forms = cpu->kerns->pairs_forms, .in = forward ? src : dst,
-           .out = forward ? dst : src, .bias = t->bias, .f = hot ? f : NULL};
+           .out = forward ? dst : src, .bias = t->bias};
   const plan *p = &j.p;
+  const bool hot = piece_of(p, g, dir) > 0;
+  if (hot) j.f = f;
   char *room = workspace;
   j.weights = kept;
   if (kept == NULL) j.weights = (uint16_t *)(void *)room, room += weight_bytes(p);

@@ -43,9 +43,7 @@ static int64_t even(int64_t a) { return up(a, 2) * 2; }
 
 /* From a position of dst to the one of src that it meets. */
 static int64_t tap_position(const plan *p, int64_t tap) {
-  const int64_t *k = p->taps.kernel, *dilation = p->taps.dilation;
-  const int64_t d = tap / k[2] / k[1], h = tap / k[2] % k[1] * dilation[1], w = tap % k[2] * dilation[2];
-  return (d * p->slab_rows + h) * p->pitch + p->front - p->taps.padding[2] + w;
+  return ln_taps_position(&p->taps, tap, p->slab_rows, p->pitch) + p->front - p->taps.padding[2];
 }
 
 static int64_t sums_of(const plan *p, int64_t dst_pairs, int64_t src_pairs) { return dst_pairs * src_pairs * p->taps.count * SUMS; }

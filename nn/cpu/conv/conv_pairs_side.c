@@ -22,6 +22,12 @@ ln_taps ln_taps_of(const ln_conv_geometry *g) {
   return t;
 }
 
+int64_t ln_taps_position(const ln_taps *t, int64_t tap, int64_t rows, int64_t pitch) {
+  const int64_t *k = t->kernel;
+  const int64_t d = tap / k[2] / k[1], h = tap / k[2] % k[1] * t->dilation[1], w = tap % k[2] * t->dilation[2];
+  return (d * rows + h) * pitch + w;
+}
+
 static ln_side side_of(const ln_cpu *cpu, const ln_conv_geometry *g, const int64_t *extent, void *data, int64_t image,
                        int64_t channels) {
   const int64_t lanes = cpu->lanes;

@@ -32,6 +32,8 @@ typedef struct ln_taps {
 } ln_taps;
 
 ln_taps ln_taps_of(const ln_conv_geometry *g);
+/* Positions from a slab's first element to where a tap begins, in planes of `rows` rows. */
+int64_t ln_taps_position(const ln_taps *t, int64_t tap, int64_t rows, int64_t pitch);
 ln_side ln_side_src(const ln_cpu *cpu, const ln_conv_geometry *g, const ln_conv_tensors *t, const ln_conv_images *images);
 ln_side ln_side_dst(const ln_cpu *cpu, const ln_conv_geometry *g, const ln_conv_tensors *t, const ln_conv_images *images);
 

@@ -1,6 +1,7 @@
 /* conv_products.c: matrix products for blocked sides, by way of plain copies in the workspace: the last resort,
  * where neither a kernel of our own nor oneDNN takes a geometry. */
 #include "conv_products.h"
+#include "../layer_kern.h"
 
 /* A blocked tensor and its plain copy. */
 typedef struct pair {
@@ -19,23 +20,15 @@ static float *unit_of(const pair *p, int lanes, int64_t u, float **plain) {
   return p->blocked + u / blocks * p->image + block;
 }
 
-static void to_plain(const ln_cpu *cpu, const pair *p) {
-  int lanes = cpu->lanes;
-#pragma omp parallel for schedule(static) num_threads(cpu->threads)
-  for (int64_t u = 0; u < p->n * (p->channels / lanes); u++) {
-    float *plain, *blocked = unit_of(p, lanes, u, &plain);
-    for (int64_t i = 0; i < p->positions; i++)
-      for (int k = 0; k < lanes; k++) plain[k * p->positions + i] = blocked[i * lanes + k];
-  }
-}
+typedef enum direction { TO_PLAIN, TO_BLOCKED } direction;
 
-static void to_blocked(const ln_cpu *cpu, const pair *p) {
-  int lanes = cpu->lanes;
+static void copy(const ln_cpu *cpu, const pair *p, direction to) {
+  const ln_move_kerns *move = cpu->kerns->layer[0]->move;
 #pragma omp parallel for schedule(static) num_threads(cpu->threads)
-  for (int64_t u = 0; u < p->n * (p->channels / lanes); u++) {
-    float *plain, *blocked = unit_of(p, lanes, u, &plain);
-    for (int64_t i = 0; i < p->positions; i++)
-      for (int k = 0; k < lanes; k++) blocked[i * lanes + k] = plain[k * p->positions + i];
+  for (int64_t u = 0; u < p->n * (p->channels / cpu->lanes); u++) {
+    float *plain, *blocked = unit_of(p, cpu->lanes, u, &plain);
+    if (to == TO_PLAIN) move->to_plain(plain, p->positions, blocked, p->positions);
+    else move->to_blocked(blocked, plain, p->positions, p->positions);
   }
 }
 
@@ -63,14 +56,14 @@ void ln_conv_products_run(const ln_cpu *cpu, const ln_conv_geometry *g, ln_conv_
   if (sides->src == LN_BLOCKED) {
     src.plain = plain.src = (float *)(void *)room;
     room += plain_bytes(&src);
-    if (dir != LN_CONV_BACKWARD_DATA) to_plain(cpu, &src);
+    if (dir != LN_CONV_BACKWARD_DATA) copy(cpu, &src, TO_PLAIN);
   }
   if (sides->dst == LN_BLOCKED) {
     dst.plain = plain.dst = (float *)(void *)room;
     room += plain_bytes(&dst);
-    if (dir != LN_CONV_FORWARD) to_plain(cpu, &dst);
+    if (dir != LN_CONV_FORWARD) copy(cpu, &dst, TO_PLAIN);
   }
   ln_conv_gemm_run(cpu, g, dir, &plain, room);
-  if (sides->src == LN_BLOCKED && dir == LN_CONV_BACKWARD_DATA) to_blocked(cpu, &src);
-  if (sides->dst == LN_BLOCKED && dir == LN_CONV_FORWARD) to_blocked(cpu, &dst);
+  if (sides->src == LN_BLOCKED && dir == LN_CONV_BACKWARD_DATA) copy(cpu, &src, TO_BLOCKED);
+  if (sides->dst == LN_BLOCKED && dir == LN_CONV_FORWARD) copy(cpu, &dst, TO_BLOCKED);
 }
