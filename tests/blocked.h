@@ -13,7 +13,7 @@
 #include "../nn/cpu/cpu.h"
 #include "isas.h"
 
-enum { MAX_IN = 6, GUARD = 0x7fa5a5a5 };
+enum { MAX_IN = 8, GUARD = 0x7fa5a5a5 };
 
 static ln_mem mem;
 static int passed, failed;

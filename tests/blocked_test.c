@@ -127,31 +127,42 @@ static void set_size(ln_attrs *a, const ln_meta *image) {
   for (int i = 0; i < a->nsize; i++) a->size[i] = image->dim[2 + i];
 }
 
+static const ln_op pool_grads[] = {LN_OP_max_pool_grad, LN_OP_max_pool_grad_add, LN_OP_norm_relu_pool_grad};
+
+/* Few enough digits for sums that bf16 has: a gradient that is stored as such on its way loses nothing. */
+static void make_coarse(ln_arg *a) {
+  float *data = a->data;
+  for (int64_t i = 0; i < a->numel; i++) data[i] = rintf(8 * data[i]) / 8;
+}
+
 /* indices: those of a pool, or NULL for any positions of the image. */
-static void run_pool_grad(const ln_meta *image, const ln_meta *pooled, const int32_t *indices, bool add) {
+static void run_pool_grad(const ln_meta *image, const ln_meta *pooled, const int32_t *indices, ln_op op) {
   example e;
   begin(&e);
   set_size(&e.attrs, image);
-  const int gy = add ? 1 : 0;
-  if (add) set_inputs(&e, "x", image);
+  const int gy = op == LN_OP_max_pool_grad ? 0 : 1, nin = ln_op_info_get(op)->nin;
+  if (gy == 1) set_inputs(&e, nin > 3 ? "x--xcvvc" : "x", image);
   e.in[gy].meta = e.in[gy + 1].meta = *pooled;
   fill(&e.in[gy], 'x');
+  if (nin > 3) make_coarse(&e.in[0]), make_coarse(&e.in[1]);
   e.in[gy + 1].meta.dtype = LN_I32;
   const int64_t n = ln_numel(pooled), volume = ln_numel(image) / (image->dim[0] * image->dim[1]);
   int32_t *data = e.in[gy + 1].data = fresh((size_t)n * 4);
   for (int64_t i = 0; i < n; i++)
     data[i] = indices ? indices[i] : (int32_t)ln_below_at(3, 0, drawn++, (uint64_t)volume);
-  if (!complete(&e, add ? LN_OP_max_pool_grad_add : LN_OP_max_pool_grad, gy + 2)) abort();
-  compare_all(&e, true);
+  if (!complete(&e, op, nin)) abort();
+  compare_all(&e, nin <= 3);
   /* An index outside is refused before anything is written. */
   data[n / 2] = (int32_t)volume;
   check(run_on(one, &e) == LN_EINVAL, &e, "refuses an index outside, plain");
   ln_arg plain[MAX_IN], out = e.out[0];
   memcpy(plain, e.in, sizeof plain);
-  for (int i = 0; i < gy + 2; i++) to_blocked(&e.in[i], &plain[i], 0, true);
+  for (int i = 0; i < nin; i++)
+    if (is_image(&plain[i])) to_blocked(&e.in[i], &plain[i], 0, true);
   to_blocked(&e.out[0], &out, 0, false);
   check(run_on(three, &e) == LN_EINVAL, &e, "refuses an index outside, blocked");
-  for (int i = 0; i < gy + 2; i++) drop_blocked(&e.in[i]);
+  for (int i = 0; i < nin; i++)
+    if (is_image(&plain[i])) drop_blocked(&e.in[i]);
   drop_blocked(&e.out[0]);
   memcpy(e.in, plain, sizeof plain);
   e.out[0] = out;
@@ -176,6 +187,21 @@ static void run_average(const ln_meta *image, const window *w) {
   drop(&e);
 }
 
+static float half_at(const ln_arg *a, int64_t i) { return float_of(((uint16_t *)a->data)[blocked_index(a, i)]); }
+
+/* Where rounding has made elements of a window equal its index is not f32's, but still that of what was taken. */
+static void indices_fit(const example *low, const example *full, int output) {
+  const ln_arg *y = &low->out[0], *pooled = &low->out[1], *indices = &low->out[output];
+  const int64_t big = y->numel / y->meta.dim[0] / y->meta.dim[1], small = pooled->numel / y->meta.dim[0] / y->meta.dim[1];
+  bool fit = true;
+  for (int64_t i = 0; i < pooled->numel; i++) {
+    const int64_t index = ((int32_t *)indices->data)[blocked_index(indices, i)];
+    const float v = half_at(pooled, i);
+    fit = fit && index >= 0 && index < big && (v != v || half_at(y, i / small * big + index) == v);
+  }
+  check(fit, full, "beside bf16 an index is where the largest is");
+}
+
 static void run_pools(const ln_meta *image) {
   for (size_t k = 0; k < sizeof windows / sizeof *windows; k++) {
     example e;
@@ -184,10 +210,18 @@ static void run_pools(const ln_meta *image) {
     set_inputs(&e, "n", image);
     if (complete(&e, LN_OP_max_pool, 1)) {
       compare_all(&e, true);
-      for (int add = 0; add < 2; add++) {
-        run_pool_grad(image, &e.out[0].meta, e.out[1].data, add);
-        if (k == 0) run_pool_grad(image, &e.out[0].meta, NULL, add);
+      for (size_t g = 0; g < sizeof pool_grads / sizeof *pool_grads; g++) {
+        run_pool_grad(image, &e.out[0].meta, e.out[1].data, pool_grads[g]);
+        if (k == 0) run_pool_grad(image, &e.out[0].meta, NULL, pool_grads[g]);
       }
+    }
+    drop(&e);
+    begin(&e);
+    set_window(&e.attrs, &windows[k]);
+    set_inputs(&e, "ncvvc", image);
+    if (complete(&e, LN_OP_norm_relu_pool, 5)) {
+      compare(&e, true);
+      check(compare_bf16(&e, 0, indices_fit, NULL), &e, "can be stored as bf16");
     }
     drop(&e);
     if (windows[k].dilation == 1) run_average(image, &windows[k]);
@@ -226,8 +260,10 @@ static void run_resampling(const ln_meta *image) {
 static void call_on(example *e, ln_op op, int nin) {
   if (!complete(e, op, nin)) abort();
   if (e->in[0].layout == LN_BLOCKED) {
-    const ln_arg plain = e->out[0];
-    if (op != LN_OP_moments) to_blocked(&e->out[0], &plain, 0, false), ln_free(&mem, plain.data);
+    for (int o = 0; o < e->call.nout; o++) {
+      const ln_arg plain = e->out[o];
+      if (is_image(&plain)) to_blocked(&e->out[o], &plain, 0, false), ln_free(&mem, plain.data);
+    }
   }
   check(run_on(one, e) == LN_OK, e, "runs as a part");
 }
@@ -237,6 +273,23 @@ static void drop_outputs(example *e) {
     if (e->out[o].layout == LN_BLOCKED) drop_blocked(&e->out[o]);
     else ln_free(&mem, e->out[o].data);
   }
+}
+
+/* norm: inputs of norm_relu; its result is `relu`'s output of so many bytes. */
+static void run_pooled_parts(const example *norm, const example *relu, size_t bytes) {
+  example pool, whole;
+  begin(&pool);
+  set_window(&pool.attrs, &windows[0]);
+  whole = pool;
+  pool.in[0] = relu->out[0];
+  memcpy(whole.in, norm->in, sizeof whole.in);
+  call_on(&pool, LN_OP_max_pool, 1);
+  call_on(&whole, LN_OP_norm_relu_pool, 5);
+  const size_t pooled = ln_nbytes(&pool.out[0].meta);
+  check(memcmp(relu->out[0].data, whole.out[0].data, bytes) == 0, &whole, "norm_relu_pool's first output is norm_relu's");
+  check(memcmp(pool.out[0].data, whole.out[1].data, pooled) == 0 && memcmp(pool.out[1].data, whole.out[2].data, pooled) == 0, &whole,
+        "norm_relu_pool pools its first output");
+  drop_outputs(&pool), drop_outputs(&whole);
 }
 
 static void run_parts(const ln_meta *image, bool blocked) {
@@ -259,6 +312,7 @@ static void run_parts(const ln_meta *image, bool blocked) {
   call_on(&relu, LN_OP_relu, 1);
   call_on(&fused, LN_OP_norm_relu, 5);
   check(memcmp(relu.out[0].data, fused.out[0].data, bytes) == 0, &fused, "norm_relu is relu of batch_norm_eval");
+  if (image->dim[image->rank - 1] > 1 && image->rank == 4) run_pooled_parts(&apart, &fused, bytes);
   drop_outputs(&relu), drop_outputs(&fused), drop_outputs(&apart), drop_outputs(&moments), drop_outputs(&whole);
   if (blocked) drop_blocked(&whole.in[0]);
   ln_free(&mem, plain.data), ln_free(&mem, whole.in[1].data), ln_free(&mem, whole.in[2].data);

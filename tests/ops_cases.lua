@@ -211,6 +211,14 @@ cases.moments = { { inputs = { any(3, 4, 5, 6) } }, { inputs = { any(2, 3, 4, 3,
 cases.norm_relu = cases.batch_norm_eval
 cases.norm_relu_grad = { { inputs = { any(3, 4, 5, 6), any(3, 4, 5, 6), any(4), with("positive", 4), with("positive", 4), any(4) }, attrs = { eps = 1e-3 } },
   { inputs = { any(2, 3, 4, 3, 50), any(2, 3, 4, 3, 50), any(3), with("positive", 3) } }, { inputs = { any(6, 3), any(6, 3), any(3), with("positive", 3), any(3) } } }
+cases.norm_relu_pool = { { inputs = { any(3, 4, 6, 8), any(4), with("positive", 4), with("positive", 4), any(4) }, attrs = { kernel = 2, stride = 2, eps = 1e-3 } },
+  { inputs = { any(2, 3, 7, 9), any(3), with("positive", 3) }, attrs = { kernel = 3, stride = 2, padding = 1 } }, { inputs = { any(2, 3, 4, 3, 50), any(3), with("positive", 3) }, attrs = { kernel = 2, stride = 2 } } }
+cases.norm_relu_pool_grad = {}
+for k, case in ipairs(cases.max_pool_grad_add) do
+  local shape, i = case.inputs[1].shape, case.inputs
+  cases.norm_relu_pool_grad[k] = { inputs = { i[1], i[2], i[3], { shape = shape }, any(shape[2]), with("positive", shape[2]), with("positive", shape[2]), any(shape[2]) },
+    attrs = { size = case.attrs.size, eps = 1e-3 } }
+end
 cases.row_norm = { { inputs = { any(5, 12) } }, { inputs = { any(2, 5000) }, fd = 6 } }
 cases.row_norm_grad = { { inputs = { any(5, 12), any(5, 12), with("positive", 5) } } }
 

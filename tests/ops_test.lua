@@ -189,7 +189,7 @@ end
 local SPATIAL = { "conv", "conv_input_grad", "conv_weight_grad", "conv_transpose",
   "conv_relu", "conv_moments", "conv_norm", "conv_norm_relu", "conv_masked", "conv_input_grad_masked", "max_pool", "max_pool_grad", "avg_pool", "avg_pool_grad",
   "interpolate", "interpolate_grad", "batch_norm", "batch_norm_grad", "batch_norm_eval", "moments", "norm_relu", "norm_relu_grad",
-  "relu_grad_sum", "max_pool_grad_add", "reorder", "pad", "flip", "cat", "slice", "permute", "softmax", "sum" }
+  "norm_relu_pool", "norm_relu_pool_grad", "relu_grad_sum", "max_pool_grad_add", "reorder", "pad", "flip", "cat", "slice", "permute", "softmax", "sum" }
 check.test("every spatial op has a 3D case", function()
   for _, name in ipairs(SPATIAL) do
     local found = false

@@ -11,7 +11,7 @@ local ops = core.ops
 
 -- lunette --precision bf16 tests/passes_test.lua: the same, as near as eight bits allow
 local low = require("lunette.sys").settings().precision == "bf16"
-local PASSES = { "fuse_norm", "fold_norm", "fuse_conv", "fuse_relu", "fuse_pool", "fuse_bce", "recompute", "layout", "concat", "group" }
+local PASSES = { "fuse_norm", "fold_norm", "fuse_conv", "fuse_relu", "fuse_pool", "fuse_bce", "recompute", "layout", "fuse_norm_pool", "concat", "group" }
 
 local function block(conv, norm, ins, outs, act)
   local layers = {}
@@ -146,11 +146,14 @@ end
 
 check.test("batch norm, ReLU and what follows a convolution are fused", function()
   local count = ops_of(NETS.norm)
-  for _, op in ipairs { "batch_norm", "batch_norm_eval", "batch_norm_grad", "relu", "relu_grad", "moments", "max_pool_grad", "cat" } do
+  for _, op in ipairs { "batch_norm", "batch_norm_eval", "batch_norm_grad", "relu", "relu_grad", "moments", "max_pool", "max_pool_grad", "max_pool_grad_add", "cat" } do
     check.equal(count[op], nil, op)
   end
   check.equal(count.conv_moments, 6)
-  check.equal(count.norm_relu_grad, 6)
+  check.equal(count.norm_relu, 10) -- five, and five again for weight gradients
+  check.equal(count.norm_relu_grad, 5)
+  check.equal(count.norm_relu_pool, 1)
+  check.equal(count.norm_relu_pool_grad, 1)
 end)
 
 check.test("a network without norms keeps no separate ReLU", function()

@@ -167,10 +167,11 @@ static size_t workspace_of(const ln_cpu *cpu, const ln_call *call) {
   switch (call->op) {
     case LN_OP_sum: case LN_OP_mean: case LN_OP_amax: case LN_OP_amin:
       return ln_cpu_reduce_workspace(cpu, call);
-    case LN_OP_moments: case LN_OP_batch_norm: case LN_OP_batch_norm_eval: case LN_OP_norm_relu:
+    case LN_OP_moments: case LN_OP_batch_norm: case LN_OP_batch_norm_eval: case LN_OP_norm_relu: case LN_OP_norm_relu_pool:
       return ln_cpu_norm_workspace(cpu, call);
     case LN_OP_batch_norm_grad: case LN_OP_norm_relu_grad:
       return ln_cpu_norm_grad_workspace(cpu, call);
+    case LN_OP_norm_relu_pool_grad: return ln_cpu_norm_relu_pool_grad_workspace(cpu, call);
     case LN_OP_relu_grad_sum: return ln_cpu_channel_sum_workspace(cpu, call);
     case LN_OP_interpolate: case LN_OP_interpolate_grad:
       return ln_cpu_interpolate_workspace(cpu, call);

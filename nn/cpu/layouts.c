@@ -73,6 +73,7 @@ static const rule_fn rules[LN_OP_COUNT] = {
     [LN_OP_batch_norm] = layer, [LN_OP_batch_norm_grad] = layer, [LN_OP_batch_norm_eval] = layer,
     [LN_OP_moments] = layer, [LN_OP_norm_relu] = layer, [LN_OP_norm_relu_grad] = layer, [LN_OP_relu_grad_sum] = layer,
     [LN_OP_max_pool] = layer, [LN_OP_max_pool_grad] = layer, [LN_OP_max_pool_grad_add] = layer,
+    [LN_OP_norm_relu_pool] = layer, [LN_OP_norm_relu_pool_grad] = layer,
     [LN_OP_avg_pool] = layer, [LN_OP_avg_pool_grad] = layer, [LN_OP_interpolate] = layer, [LN_OP_interpolate_grad] = layer,
     [LN_OP_sum] = channel_sum, [LN_OP_cat] = channels, [LN_OP_slice] = channel_slice};
 

@@ -53,10 +53,22 @@ void ln_norm_set(const ln_norm_constants *k, const float *mean, const float *var
   ln_norm_constant(k, plane, LN_NORM_SHIFT)[lane] = b ? b[channel] : 0.0f;
 }
 
+typedef struct given {
+  const ln_norm_constants *k;
+  const float *mean, *var, *w, *b;
+  double eps;
+} given;
+
 static void set_range(void *arg, int64_t begin, int64_t end) {
-  const norm_job *j = arg;
-  for (int64_t c = begin * j->planes.width; c < end * j->planes.width; c++)
-    ln_norm_set(&j->constants, j->mean, j->var, j->w, j->b, j->eps, c);
+  const given *g = arg;
+  const int64_t width = g->k->planes->width;
+  for (int64_t c = begin * width; c < end * width; c++) ln_norm_set(g->k, g->mean, g->var, g->w, g->b, g->eps, c);
+}
+
+void ln_norm_set_all(ln_cpu *cpu, const ln_norm_constants *k, const float *mean, const float *var, const float *w, const float *b,
+                     double eps) {
+  given g = {k, mean, var, w, b, eps};
+  ln_for_planes(cpu, k->planes, set_range, &g);
 }
 
 /* -- statistics */
@@ -139,7 +151,7 @@ static ln_code by_given(ln_cpu *cpu, ln_call *call, bool relu) {
   norm_job j = {.mean = call->in[1].data, .var = call->in[2].data, .w = call->in[3].data, .b = call->in[4].data,
                 .y = ln_images_of(&call->out[0]), .relu = relu};
   open_job(&j, cpu, call);
-  ln_for_planes(cpu, &j.planes, set_range, &j);
+  ln_norm_set_all(cpu, &j.constants, j.mean, j.var, j.w, j.b, j.eps);
   ln_for_pieces(cpu, &j.planes, apply_range, &j);
   return LN_OK;
 }

@@ -33,5 +33,7 @@ double ln_norm_rstd(float var, double eps);
  * give the same bits. w and b are NULL for 1 and 0. */
 void ln_norm_set(const ln_norm_constants *k, const float *mean, const float *var, const float *w, const float *b,
                  double eps, int64_t channel);
+void ln_norm_set_all(ln_cpu *cpu, const ln_norm_constants *k, const float *mean, const float *var, const float *w, const float *b,
+                     double eps);
 
 #endif

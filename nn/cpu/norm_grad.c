@@ -1,9 +1,11 @@
-/* norm_grad.c: the gradient of batch normalisation, also with ReLU behind it. With xhat = (x - mean) rstd and m elements a channel:
+/* norm_grad.c: the gradient of batch normalisation, also with ReLU, and max pooling, behind it. With xhat = (x - mean) rstd
+ * and m elements a channel:
  *
  *   gx = w rstd (gy - sum gy / m - (x - mean) rstd^2 sum (gy (x - mean)) / m), gw = sum (gy xhat), gb = sum gy
  */
 #include "layer_kern.h"
 #include "norm.h"
+#include "unpool.h"
 #include "workspace.h"
 
 typedef struct grad_job {
@@ -17,24 +19,23 @@ typedef struct grad_job {
   bool relu;                       /* gy goes through ReLU's gradient first, whose y is computed from x */
   ln_norm_constants constants;
   double *sums;                    /* of each piece: `width` sums of gy, then as many of gy (x - mean) */
+  const ln_unpool *pool;           /* makes gy, which is gx then, and pieces are its pairs of rows; NULL: gy is there */
 } grad_job;
 
-static ln_planes planes_of(const ln_cpu *cpu, const ln_call *call) {
-  return ln_planes_of(cpu, &call->in[1], LN_NORM_PIECE);
+static size_t sums_bytes(const ln_planes *p) {
+  return ln_cpu_align((size_t)(ln_piece_count(p) * p->width * 2) * sizeof(double));
 }
 
 size_t ln_cpu_norm_grad_workspace(const ln_cpu *cpu, const ln_call *call) {
-  const ln_planes p = planes_of(cpu, call);
-  return ln_norm_constants_bytes(&p) + (size_t)(ln_piece_count(&p) * p.width * 2) * sizeof(double);
+  const ln_planes p = ln_planes_of(cpu, &call->in[1], LN_NORM_PIECE);
+  return ln_norm_constants_bytes(&p) + sums_bytes(&p);
 }
 
-/* The job must stay where it is. */
-static void open_job(grad_job *j, const ln_cpu *cpu, const ln_call *call) {
+/* j->planes is set. The job must stay where it is. */
+static void open_job(grad_job *j, const ln_cpu *cpu, const ln_call *call, const ln_arg *x) {
   j->spans = cpu->spans;
-  j->kerns = call->in[1].layout == LN_BLOCKED ? cpu->kerns->layer[ln_is_bf16(&call->in[1])]->norm : NULL;
-  j->planes = planes_of(cpu, call);
-  j->gy = ln_images_of(&call->in[0]);
-  j->x = ln_images_of(&call->in[1]);
+  j->kerns = x->layout == LN_BLOCKED ? cpu->kerns->layer[ln_is_bf16(x)]->norm : NULL;
+  j->x = ln_images_of(x);
   j->gx = ln_images_of(&call->out[0]);
   j->eps = call->attrs->eps;
   j->constants = (ln_norm_constants){&j->planes, call->workspace};
@@ -85,17 +86,13 @@ static void apply_plain(const grad_job *j, float *gx, const float *gy, const flo
 
 /* -- the three steps */
 
-static void set_range(void *arg, int64_t begin, int64_t end) {
-  const grad_job *j = arg;
-  for (int64_t c = begin * j->planes.width; c < end * j->planes.width; c++)
-    ln_norm_set(&j->constants, j->mean, j->var, j->w, j->b, j->eps, c);
-}
-
 static void sums_range(void *arg, int64_t begin, int64_t end) {
   const grad_job *j = arg;
   for (int64_t u = begin; u < end; u++) {
     const ln_piece p = ln_piece_at(&j->planes, u);
-    const void *gy = ln_piece_data(&j->planes, &p, j->gy), *x = ln_piece_data(&j->planes, &p, j->x);
+    void *gy = ln_piece_data(&j->planes, &p, j->gy);
+    const void *x = ln_piece_data(&j->planes, &p, j->x);
+    if (j->pool) ln_unpool_pair(j->pool, p.n, p.plane, p.from / j->planes.piece, gy);
     if (j->kerns) j->kerns->norm_sums(sums_of(j, u), gy, x, p.length, ln_norm_constant(&j->constants, p.plane, 0), j->relu);
     else sums_plain(j, sums_of(j, u), gy, x, p.length, p.plane);
   }
@@ -128,14 +125,20 @@ static void apply_range(void *arg, int64_t begin, int64_t end) {
   }
 }
 
-static ln_code norm_grad(ln_cpu *cpu, ln_call *call, grad_job *j) {
-  open_job(j, cpu, call);
+static ln_code run(ln_cpu *cpu, const ln_call *call, grad_job *j) {
   j->gw = call->out[1].data, j->gb = call->out[2].data;
-  ln_for_planes(cpu, &j->planes, set_range, j);
+  ln_norm_set_all(cpu, &j->constants, j->mean, j->var, j->w, j->b, j->eps);
   ln_for_pieces(cpu, &j->planes, sums_range, j);
   ln_for_planes(cpu, &j->planes, merge_range, j);
   ln_for_pieces(cpu, &j->planes, apply_range, j);
   return LN_OK;
+}
+
+static ln_code norm_grad(ln_cpu *cpu, ln_call *call, grad_job *j) {
+  j->planes = ln_planes_of(cpu, &call->in[1], LN_NORM_PIECE);
+  open_job(j, cpu, call, &call->in[1]);
+  j->gy = ln_images_of(&call->in[0]);
+  return run(cpu, call, j);
 }
 
 ln_code ln_cpu_batch_norm_grad(ln_cpu *cpu, ln_call *call) {
@@ -147,4 +150,48 @@ ln_code ln_cpu_norm_relu_grad(ln_cpu *cpu, ln_call *call) {
   grad_job j = {.mean = call->in[2].data, .var = call->in[3].data, .w = call->in[4].data, .b = call->in[5].data,
                 .relu = true};
   return norm_grad(cpu, call, &j);
+}
+
+/* -- the gradient that max pooling sends back, added to another, on its way through */
+
+/* Pieces are pairs of rows; false: those would not be of the same size. */
+static bool pair_planes(const ln_cpu *cpu, const ln_arg *x, ln_planes *p) {
+  const int rank = x->meta.rank;
+  const int64_t width = x->meta.dim[rank - 1], height = rank > 3 ? x->meta.dim[rank - 2] : 1;
+  *p = ln_planes_of(cpu, x, LN_NORM_PIECE);
+  p->piece = 2 * width;
+  p->pieces = (p->s + p->piece - 1) / p->piece;
+  return height % 2 == 0 || p->s == height * width;
+}
+
+size_t ln_cpu_norm_relu_pool_grad_workspace(const ln_cpu *cpu, const ln_call *call) {
+  ln_planes pairs, pieces = ln_planes_of(cpu, &call->in[3], LN_NORM_PIECE);
+  pair_planes(cpu, &call->in[3], &pairs);
+  const size_t most = sums_bytes(&pairs) > sums_bytes(&pieces) ? sums_bytes(&pairs) : sums_bytes(&pieces);
+  const size_t normal = ln_norm_constants_bytes(&pieces) + most, unpooled = ln_cpu_max_pool_grad_workspace(cpu, call);
+  return unpooled > normal ? unpooled : normal;
+}
+
+/* One after the other. */
+static ln_code in_two_steps(ln_cpu *cpu, ln_call *call) {
+  ln_call pool = *call, norm = *call;
+  ln_arg in[6] = {call->out[0]};
+  for (int i = 1; i < 6; i++) in[i] = call->in[2 + i];
+  pool.nin = 3, pool.nout = 1;
+  norm.nin = 6, norm.in = in;
+  const ln_code code = ln_cpu_max_pool_grad_add(cpu, &pool);
+  return code != LN_OK ? code : ln_cpu_norm_relu_grad(cpu, &norm);
+}
+
+ln_code ln_cpu_norm_relu_pool_grad(ln_cpu *cpu, ln_call *call) {
+  ln_unpool pool;
+  grad_job j = {.mean = call->in[4].data, .var = call->in[5].data, .w = call->in[6].data, .b = call->in[7].data, .relu = true,
+                .pool = &pool};
+  const bool even = pair_planes(cpu, &call->in[3], &j.planes);
+  const ln_code code = ln_unpool_open(cpu, &pool, &call->out[0], &call->in[0], &call->in[1], &call->in[2], call->err);
+  if (code != LN_OK) return code;
+  if (!even || !pool.by_rows) return in_two_steps(cpu, call);
+  open_job(&j, cpu, call, &call->in[3]);
+  j.gy = j.gx;
+  return run(cpu, call, &j);
 }

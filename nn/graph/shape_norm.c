@@ -77,6 +77,20 @@ ln_code ln_shape_norm_relu_grad(const ln_meta *in, int nin, ln_attrs *attrs, ln_
   return set_outputs(&in[1], 2, out, err);
 }
 
+/* in: x mean var w? b?, out: y pooled indices */
+ln_code ln_shape_norm_relu_pool(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
+  SHAPE_TRY(ln_shape_batch_norm_eval(in, nin, attrs, out, err));
+  return ln_shape_max_pool(in, 1, attrs, out + 1, err);
+}
+
+/* in: other gy indices x mean var w? b?, out: gx gw gb */
+ln_code ln_shape_norm_relu_pool_grad(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
+  SHAPE_TRY(ln_shape_max_pool_grad_add(in, 3, attrs, out, err));
+  SHAPE_TRY(ln_shape_batch_norm_eval(in + 3, nin - 3, attrs, out, err));
+  SHAPE_TRY(shape_need_same(&in[3], "input", &in[0], "the other gradient", err));
+  return set_outputs(&in[3], 2, out, err);
+}
+
 /* in: gy y, out: gx sum */
 ln_code ln_shape_relu_grad_sum(const ln_meta *in, int nin, ln_attrs *attrs, ln_meta *out, ln_error *err) {
   (void)nin, (void)attrs;

@@ -79,6 +79,7 @@ void ln_pass_fuse_conv(ln_draft *d);
 void ln_pass_fuse_relu(ln_draft *d);
 void ln_pass_fuse_pool(ln_draft *d);
 void ln_pass_fuse_bce(ln_draft *d);
+void ln_pass_fuse_norm_pool(ln_draft *d);
 void ln_pass_recompute(ln_draft *d);
 void ln_pass_layout(ln_draft *d);
 void ln_pass_concat(ln_draft *d);

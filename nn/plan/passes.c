@@ -14,7 +14,7 @@ static const pass passes[] = {
     {"precision", ln_pass_precision, true}, {"fuse_norm", ln_pass_fuse_norm, false},
     {"fold_norm", ln_pass_fold_norm, false}, {"fuse_conv", ln_pass_fuse_conv, false}, {"fuse_relu", ln_pass_fuse_relu, false},
     {"fuse_pool", ln_pass_fuse_pool, false}, {"fuse_bce", ln_pass_fuse_bce, false}, {"recompute", ln_pass_recompute, false},
-    {"layout", ln_pass_layout, false}, {"round", ln_pass_round, true}, {"concat", ln_pass_concat, false},
+    {"layout", ln_pass_layout, false}, {"round", ln_pass_round, true}, {"fuse_norm_pool", ln_pass_fuse_norm_pool, false}, {"concat", ln_pass_concat, false},
     {"group", NULL, false}};
 enum { PASSES = sizeof passes / sizeof *passes };
 
@@ -58,7 +58,7 @@ ln_code ln_passes_parse(const char *text, unsigned *off, ln_error *err) {
       if (*text == '-' && !passes[i].fixed && strlen(passes[i].name) == length - 1 && strncmp(passes[i].name, text + 1, length - 1) == 0) found = i;
     if (found < 0)
       return ln_fail(err, LN_EINVAL, "LUNETTE_PASSES: '%.*s' must be - and a pass: fuse_norm fold_norm fuse_conv fuse_relu fuse_pool"
-                     " fuse_bce recompute layout concat group", (int)length, text);
+                     " fuse_bce recompute layout fuse_norm_pool concat group", (int)length, text);
     *off |= 1u << found;
     text += length + (text[length] == ',');
   }

@@ -108,6 +108,28 @@ ln_code ln_ref_norm_relu(ln_call *call) {
   return ref_store(call, 0);
 }
 
+/* -- with max pooling behind it: one after the other. A part's arrays have room in the workspace of the whole. */
+
+/* in: x mean var w? b?, out: y pooled indices */
+ln_code ln_ref_norm_relu_pool(ln_call *call) {
+  ln_call pool = *call;
+  pool.nin = 1, pool.in = call->out;
+  pool.nout = 2, pool.out = call->out + 1;
+  const ln_code code = ln_ref_norm_relu(call);
+  return code != LN_OK ? code : ln_ref_max_pool(&pool);
+}
+
+/* in: other gy indices x mean var w? b?, out: gx gw gb */
+ln_code ln_ref_norm_relu_pool_grad(ln_call *call) {
+  ln_call pool = *call, norm = *call;
+  ln_arg in[6] = { call->out[0] };
+  for (int i = 1; i < 6; i++) in[i] = call->in[2 + i];
+  pool.nin = 3, pool.nout = 1;
+  norm.nin = 6, norm.in = in;
+  const ln_code code = ln_ref_max_pool_grad_add(&pool);
+  return code != LN_OK ? code : ln_ref_norm_relu_grad(&norm);
+}
+
 /* -- rows */
 
 /* out: y mean rstd */
