@@ -37,7 +37,8 @@ local rows = {
   { "only", "LIST", "text", "of gpt_o1, gpt4 (default both)" },
   { "bagls", "DIR", "text", "BAGLS: N.png with N_seg.png and N.meta; without it the phantoms alone" },
   { "phantom", "F[:N]", "phantom", "drawn data: glottis, bolus or brain, N images" }, { "no-phantom", nil, nil, "BAGLS alone" },
-  { "seeds", "N", "count", "trainings of each kind, paired by their seed" },
+  { "seeds", "N", "count", "trainings of each kind, paired by their seed: seeds 1 to N" },
+  { "from-seed", "N", "count", "the first of them (default 1): machines that share the work each write a file of results" },
   { "modes", "LIST", "text", "of strict, f32, bf16 and PyTorch's eager, channels_last (default all)" },
   { "size", "N", "count", "images of N x N (default: phantoms 64, BAGLS 128)" },
   { "train", "N", "count", "training images" }, { "epochs", "N", "count", "epochs" }, { "batch", "N", "count", "batch size" },
@@ -205,7 +206,7 @@ local function train_all(modes)
     local lesson, source = {}, {}
     for key, value in pairs(lessons[name]) do lesson[key] = o[key] or value end
     source.list, source.test, source.rest = sources[name](lesson)
-    for seed = 1, o.seeds do
+    for seed = o.from_seed or 1, o.seeds do
       for _, net in ipairs((chosen("only", net_names))) do
         local case = { data = name, net = net, seed = seed, lr = o.lr or nets[net].lr }
         for key, value in pairs(lesson) do case[key] = value end
