@@ -30,8 +30,15 @@ bool vm_option_set(ln_options *options, const char *name, const char *value, cha
  * passes through unchanged, so that the caller can tell it from an error. */
 int vm_traceback(lua_State *L);
 bool vm_is_interrupt(lua_State *L, int index);
+/* Is the frame C's or the library's, not the script's? `what` and `source` are filled in. */
+bool vm_is_inside(const lua_Debug *ar);
 /* Replaces the value on top by its text, as tostring would, but never raises. */
 const char *vm_error_text(lua_State *L);
+
+/* -- explain.c: each replaces the message on top by a clearer one where it knows one */
+void vm_explain_syntax(lua_State *L);
+void vm_explain_dot(lua_State *L); /* in a message handler: it looks at the stack */
+int vm_explain(lua_State *L);      /* a message handler that does no more */
 
 /* -- interrupt.c: one per process, because signals are */
 bool vm_interrupt_open(lua_State *L);

@@ -135,6 +135,7 @@ static int run_code(lua_State *L, const arguments *a) {
   while (status == EXIT_SUCCESS && (option = getopt_long(a->argc, a->argv, short_options, long_options, NULL)) != -1) {
     if (option != 'e') continue;
     if (luaL_loadbufferx(L, optarg, strlen(optarg), "=(command line)", "t") != 0) {
+      vm_explain_syntax(L);
       report(L);
       return EXIT_FAILURE;
     }
@@ -168,6 +169,7 @@ static void set_script_path(lua_State *L, const char *file) {
 static int run_file(lua_State *L, const arguments *a, const char *file) {
   if (file != NULL) set_script_path(L, file);
   if (luaL_loadfilex(L, file, "t") != 0) {
+    vm_explain_syntax(L);
     report(L);
     return EXIT_FAILURE;
   }

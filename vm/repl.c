@@ -125,7 +125,11 @@ static double now(void) {
 static void evaluate(lua_State *L, int text, int extra) {
   int function = lua_gettop(L);
   double start = now();
-  if (lua_pcall(L, 0, LUA_MULTRET, 0) != 0) {
+  lua_pushcfunction(L, vm_explain);
+  lua_insert(L, function);
+  const int failed = lua_pcall(L, 0, LUA_MULTRET, function);
+  lua_remove(L, function);
+  if (failed) {
     report(L, NULL);
     return;
   }
@@ -155,7 +159,7 @@ static bool step(lua_State *L) {
   lua_replace(L, text);
   if (!read_rest(L, text, &status, &extra)) return true;
   vm_lines_remember(lua_tostring(L, text));
-  if (status != 0) report(L, NULL);
+  if (status != 0) vm_explain_syntax(L), report(L, NULL);
   else evaluate(L, text, extra);
   return true;
 }

@@ -40,7 +40,7 @@ const char *vm_error_text(lua_State *L) {
   return lua_tostring(L, -1);
 }
 
-static bool is_inside(const lua_Debug *ar) {
+bool vm_is_inside(const lua_Debug *ar) {
   return *ar->what == 'C' || strncmp(ar->source, "=lunette/", 9) == 0;
 }
 
@@ -71,6 +71,7 @@ static bool is_said(lua_State *L, const char *text, const lua_Debug *ar) {
 int vm_traceback(lua_State *L) {
   lua_settop(L, 1);
   if (vm_is_interrupt(L, 1)) return 1;
+  vm_explain_dot(L);
   const char *text = vm_error_text(L);
   const char *wish = getenv("LUNETTE_TRACEBACK");
   bool full = wish != NULL && strcmp(wish, "full") == 0, new = false;
@@ -79,7 +80,7 @@ int vm_traceback(lua_State *L) {
   lua_Debug ar;
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
     lua_getinfo(L, "Snl", &ar);
-    if (!full && is_inside(&ar)) continue;
+    if (!full && vm_is_inside(&ar)) continue;
     new = new || shown > 0 || !is_said(L, text, &ar);
     if (!full && shown++ == FRAMES_SHOWN) {
       lua_pushliteral(L, "\n\t...");
