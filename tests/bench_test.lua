@@ -1,18 +1,13 @@
 -- bench/: Lunette's side at tiny sizes, the orchestrator with peers that are made up (no Python), and the report.
 local check = dofile("tests/check.lua")
+local scratch = dofile("tests/scratch.lua")
 local data = require "lunette.data"
 local save = require "lunette.save"
 local sys = require "lunette.sys"
 
-local folder = os.tmpname()
-os.remove(folder)
-assert(sys.mkdir(folder .. "/pictures"))
+assert(sys.mkdir(scratch.path "pictures"))
 
-local function lunette(...)
-  local result = assert(sys.run({ sys.executable(), ... }, { stdout = folder .. "/out", stderr = folder .. "/err",
-    env = { PYTHON = folder .. "/python", LUNETTE_CHECK_LEAKS = "0" } }))
-  return result.status, save.read(folder .. "/out"), save.read(folder .. "/err")
-end
+local function lunette(...) return scratch.lunette({ ... }, { env = { PYTHON = scratch.path "python", LUNETTE_CHECK_LEAKS = "0" } }) end
 
 local function side(...)
   local status, out, err = lunette("--threads", "1", "bench/side.lua", ...)
@@ -42,7 +37,7 @@ for _, net in ipairs { "gpt4", "gpt4o", "gpt_o1", "claude35", "copilot", "bing",
 end
 
 -- A peer that answers as bench/peer.py does: its channels_last breaks, its compile is slow, its OpenVINO hangs.
-assert(save.write(folder .. "/python", [[
+scratch.write("python", [[
 #!/bin/sh
 echo "$@" "$MALLOC_TOP_PAD_" >>"$(dirname "$0")/calls"
 step() { echo "{\"warmup\": [], \"values\": [$1], \"first\": 50, \"peak\": 1e12, \"threads\": 1}"; }
@@ -55,24 +50,24 @@ case "$*" in
   *variant=compile*) step 20 ;;
   *variant=openvino*) sleep 60 ;;
 esac
-]]))
-assert(sys.run { "chmod", "+x", folder .. "/python" })
+]])
+assert(sys.run { "chmod", "+x", scratch.path "python" })
 local phantoms = data.phantom { family = "glottis", count = 4, size = 32 }
 for i = 1, #phantoms do
   local image, mask = phantoms:load(i)
-  assert(save.png(("%s/pictures/%d.png"):format(folder, i), image))
-  assert(save.png(("%s/pictures/%d_seg.png"):format(folder, i), mask))
+  assert(save.png(scratch.path(("pictures/%d.png"):format(i)), image))
+  assert(save.png(scratch.path(("pictures/%d_seg.png"):format(i)), mask))
 end
 
 local function bench(...)
   local status, out, err = lunette("bench/main.lua", "--threads", "1", "--size", "32", "--batch", "2", "--steps", "1", "--warm", "0",
-    "--json", folder .. "/results/r.json", ...)
-  local text = save.read(folder .. "/results/r.json")
+    "--json", scratch.path "results/r.json", ...)
+  local text = scratch.read "results/r.json"
   return status, text and assert(save.parse_json(text)), out, err
 end
 
 check.test("sides have their turns in rounds, and one that fails is recorded while the others go on", function()
-  local status, results, out, err = bench("--only", "llama31", "--rounds", "2", "--peers", "installed,tuned,onnxruntime", "--data", folder .. "/pictures")
+  local status, results, out, err = bench("--only", "llama31", "--rounds", "2", "--peers", "installed,tuned,onnxruntime", "--data", scratch.path "pictures")
   check.equal(status, 0, err)
   check.equal(results.versions.peers.torch, "9.9")
   check.equal(#results.cells, 4)
@@ -97,7 +92,7 @@ check.test("sides have their turns in rounds, and one that fails is recorded whi
 end)
 
 check.test("peers are told what Lunette is told, and the tuned ones keep their memory", function()
-  local calls = save.read(folder .. "/calls")
+  local calls = scratch.read "calls"
   for line in calls:gmatch("[^\n]*what=train[^\n]*") do
     check.truthy(line:find("batch=2 net=llama31 precision=f32 size=32 steps=1 threads=1 variant=%a+[%a_]* warm=0 what=train started=%d"), line)
   end
@@ -107,7 +102,7 @@ check.test("peers are told what Lunette is told, and the tuned ones keep their m
 end)
 
 check.test("a peer that hangs is ended", function()
-  assert(save.write(folder .. "/python", (save.read(folder .. "/python"):gsub("%*what=export%*%) :", "*what=export*) echo '{}'"))))
+  scratch.write("python", (scratch.read("python"):gsub("%*what=export%*%) :", "*what=export*) echo '{}'")))
   local _, results = bench("--only", "llama31", "--rounds", "1", "--timeout", "3", "--what", "infer", "--peers", "openvino")
   check.equal(results.cells[1].sides[2].samples, { { round = 1, error = "took longer than 3 seconds" } })
 end)
@@ -152,7 +147,7 @@ local function precision_lines(about, dice)
 end
 
 check.test("what precision changes: means, Student's intervals, and the verdict beside twice PyTorch's spread", function()
-  local path = folder .. "/made_up.jsonl"
+  local path = scratch.path "made_up.jsonl"
   assert(save.write(path, precision_lines({}, {
     strict = { 0.5, 0.6, 0.7, 0.8, 0.9 }, f32 = { 0.51, 0.59, 0.72, 0.8, 0.93 }, bf16 = { 0.54, 0.64, 0.74, 0.84, 0.94 },
     eager = { 0.5, 0.5, 0.5, 0.5, 0.5 }, channels_last = { 0.51, 0.49, 0.52, 0.48, 0.5 },
@@ -177,16 +172,16 @@ check.test("what precision changes: means, Student's intervals, and the verdict 
 end)
 
 -- A peer whose contiguous layout is Lunette itself, and whose other one breaks.
-assert(save.write(folder .. "/python", ([[
+scratch.write("python", ([[
 #!/bin/sh
 case "$*" in *variant=channels_last*) echo 'RuntimeError: no such layout' >&2; exit 3 ;; esac
 shift
-echo "$@" >>"%s/trained"
+echo "$@" >>"%strained"
 exec "%s" --threads 1 bench/side.lua what=outcome "$@"
-]]):format(folder, sys.executable())))
+]]):format(scratch.path "", sys.executable()))
 
 check.test("trainings of one seed share weights and batches, a failure is said, and what is there is not repeated", function()
-  local results = folder .. "/precision.jsonl"
+  local results = scratch.path "precision.jsonl"
   local function run(...)
     return lunette("bench/precision.lua", "--threads", "1", "--only", "gpt4", "--phantom", "glottis:20", "--size", "16", "--train", "4",
       "--epochs", "2", "--test", "3", "--warm", "2", "--results", results, ...)
@@ -213,8 +208,8 @@ check.test("trainings of one seed share weights and batches, a failure is said, 
   check.equal(after:sub(1, #before), before)
   check.equal(select(2, after:sub(#before + 1):gsub("\n", "\n")), 2, out)
   check.truthy(after:find('"seed":2,"mode":"eager"', #before, true), after)
-  check.equal(select(2, save.read(folder .. "/trained"):gsub("net=gpt4 lr=0.001", "")), 2)
+  check.equal(select(2, scratch.read("trained"):gsub("net=gpt4 lr=0.001", "")), 2)
 end)
 
-assert(sys.run { "rm", "-rf", folder })
+scratch.remove()
 check.done()

@@ -1,29 +1,11 @@
 -- Messages for those who write as in Python: named arguments, methods with a dot.
 local check = dofile("tests/check.lua")
-local sys = require "lunette.sys"
+local scratch = dofile("tests/scratch.lua")
 
-local folder = os.tmpname()
-os.remove(folder)
-assert(sys.mkdir(folder))
-
-local function path(name) return folder .. "/" .. name end
-
-local function write(name, text)
-  local file = assert(io.open(path(name), "w"))
-  file:write(text)
-  file:close()
-  return path(name)
-end
-
--- What the program says on standard error.
+-- What the program says on standard error, and its status.
 local function said(words, input)
-  table.insert(words, 1, assert(sys.executable()))
-  local command = { "sh", "-c", '"$@" < ' .. (input and write("input", input) or "/dev/null"), "sh", unpack(words) }
-  local result = assert(sys.run(command, { stdout = path "out", stderr = path "err" }))
-  local file = assert(io.open(path "err"))
-  local text = file:read("*a")
-  file:close()
-  return (text:gsub("lunette: 0 bytes live at exit\n$", "")), result.status -- tests/run asks for that line
+  local status, _, err = scratch.lunette(words, { stdin = input, env = { LUNETTE_CHECK_LEAKS = "0" } })
+  return err, status
 end
 
 local KEYWORD = "')' expected near '='; named arguments go in a table: f(x, { name = value })"
@@ -31,7 +13,7 @@ local NET = "nn = require 'lunette.nn'; net = nn.Linear(2, 3)"
 
 check.test("a keyword argument is told where it goes", function()
   check.equal({ said { "-e", "x = 1\nf(2, bias=false)" } }, { "lunette: (command line):2: " .. KEYWORD .. "\n", 1 })
-  local script = write("script.lua", "\nprint(1, sep=2)\n")
+  local script = scratch.write("script.lua", "\nprint(1, sep=2)\n")
   check.equal({ said { script } }, { ("lunette: %s:2: %s\n"):format(script, KEYWORD), 1 })
   check.equal((said({ "-i" }, "f(2, bias=false)\n")), "prompt:1: " .. KEYWORD .. "\n")
 end)
@@ -54,5 +36,5 @@ check.test("a script's own nil is its own", function()
   check.equal((said { "-e", "local self; print(self.x)" }), "lunette: (command line):1: attempt to index local 'self' (a nil value)\n")
 end)
 
-sys.run { "rm", "-rf", folder }
+scratch.remove()
 check.done()

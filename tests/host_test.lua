@@ -1,34 +1,12 @@
 -- The program itself: options, exit statuses, errors, Ctrl-C, the prompt, the embedded library.
 local check = dofile("tests/check.lua")
+local scratch = dofile("tests/scratch.lua")
 local sys = require "lunette.sys"
 
+local path, write = scratch.path, scratch.write
 local lunette = assert(sys.executable())
-local folder = os.tmpname()
-os.remove(folder)
-assert(sys.mkdir(folder))
 
-local function path(name) return folder .. "/" .. name end
-
-local function write(name, text)
-  local file = assert(io.open(path(name), "w"))
-  file:write(text)
-  file:close()
-  return path(name)
-end
-
-local function read(name)
-  local file = assert(io.open(name))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
--- Runs a program; gives its status (or "signal N"), stdout, stderr.
-local function run(words, env)
-  local result = assert(sys.run(words, { stdout = path "out", stderr = path "err", env = env }))
-  return result.status or "signal " .. result.signal, read(path "out"), read(path "err")
-end
-
+local function run(words, env) return scratch.run(words, { env = env }) end
 local function lua(...) return run({ lunette, ... }, { LUNETTE_CHECK_LEAKS = "1" }) end
 local function shell(text, env) return run({ "sh", "-c", text }, env) end
 
@@ -257,7 +235,7 @@ local function type_in(lines, environment)
   local input = write("input", table.concat(lines, "\n") .. "\n")
   local command = environment == "plain" and lunette .. " -i" or
     "TERM=xterm script -qefc '" .. lunette .. "' /dev/null"
-  local status, out, err = shell("(cat " .. input .. "; sleep 1) | HOME=" .. folder .. " XDG_STATE_HOME= " .. command)
+  local status, out, err = shell("(cat " .. input .. "; sleep 1) | HOME=" .. path "" .. " XDG_STATE_HOME= " .. command)
   return status, out:gsub("\r", ""):gsub("\27%[%?2004[hl]", ""), err
 end
 
@@ -448,7 +426,9 @@ end)
 check.test("child processes", function()
   local result = assert(sys.run({ "sh", "-c", "echo $WORD; exit 3" }, { stdout = path "out", env = { WORD = "from env" } }))
   check.equal(result.status, 3)
-  check.equal(read(path "out"), "from env\n")
+  check.equal(scratch.read "out", "from env\n")
+  local inner = { "sh", "-c", "echo $HOME", "sh" } -- a shell would take the last of two
+  check.equal(select(2, run(inner, { HOME = "here" })), "here\n")
   check.truthy(result.seconds >= 0 and result.peak_rss > 0)
   check.equal(sys.run({ "sh", "-c", "kill -9 $$" }).signal, 9)
   check.fails("No such file", "LN_EIO", sys.run { "/nosuchprogram" })
@@ -501,5 +481,5 @@ check.test("progress passes everything on and counts", function()
   lacks(err, "\r")
 end)
 
-sys.run { "rm", "-rf", folder }
+scratch.remove()
 check.done()

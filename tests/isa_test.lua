@@ -2,22 +2,9 @@
 -- convolutions and products agree with the reference device. Each level is a process of its own,
 -- since oneDNN takes its cap once.
 local check = dofile("tests/check.lua")
-local sys = require "lunette.sys"
+local scratch = dofile("tests/scratch.lua")
 
-local out, err = os.tmpname(), os.tmpname()
-
-local function read(name)
-  local file = assert(io.open(name))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
-
-local function lunette(isa, ...)
-  local result = assert(sys.run({ assert(sys.executable()), "--threads", "1", ... },
-    { stdout = out, stderr = err, env = { LUNETTE_ISA = isa } }))
-  return result.status, read(out), read(err)
-end
+local function lunette(isa, ...) return scratch.lunette({ "--threads", "1", ... }, { env = { LUNETTE_ISA = isa } }) end
 
 -- Prints numbers of the convolutions in all three directions, of a product and of a norm.
 local code = [[
@@ -81,6 +68,5 @@ check.test("another word is an error that lists the levels", function()
   check.truthy(text:find("must be generic, avx2, avx512 or amx", 1, true), text)
 end)
 
-os.remove(out)
-os.remove(err)
+scratch.remove()
 check.done()

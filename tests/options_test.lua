@@ -1,7 +1,7 @@
 -- The options that all paper scripts share: what is read, what is refused and how the program ends.
 local check = dofile("tests/check.lua")
+local scratch = dofile("tests/scratch.lua")
 local options = require "lunette.options"
-local sys = require "lunette.sys"
 
 local defaults = { id = "x", epochs = 25, batch = 16, size = 256, lr = 1e-3 }
 
@@ -63,13 +63,10 @@ end)
 
 -- -- as a program
 
-local script = os.tmpname()
-local file = assert(io.open(script, "w"))
-file:write([[
+local script = scratch.write("script.lua", [[
 local o = require("lunette.options").parse(arg, { id = "t", epochs = 2, batch = 4, size = 32, lr = 1e-3 })
 print(o.epochs, require("lunette.sys").settings().threads)
 ]])
-file:close()
 
 check.test("a script's own options and words, with shared ones among them", function()
   local command = { words = "RUN...", defaults = { level = 3 }, rows = {
@@ -94,19 +91,7 @@ check.test("a script's own options and words, with shared ones among them", func
 end)
 
 -- status, standard output, standard error of the script with these words
-local function program(...)
-  local out, err = os.tmpname(), os.tmpname()
-  local result = assert(sys.run({ sys.executable(), script, ... }, { stdout = out, stderr = err,
-    env = { LUNETTE_CHECK_LEAKS = "0" } }))
-  local texts = {}
-  for i, path in ipairs { out, err } do
-    local f = assert(io.open(path))
-    texts[i] = f:read("*a")
-    f:close()
-    os.remove(path)
-  end
-  return result.status, texts[1], texts[2]
-end
+local function program(...) return scratch.lunette({ script, ... }, { env = { LUNETTE_CHECK_LEAKS = "0" } }) end
 
 check.test("a good command line runs", function()
   local status, out, err = program("--epochs", "7", "--threads", "1")
@@ -136,5 +121,5 @@ check.test("a device or precision that is not there ends with 1", function()
   check.truthy(not err:find("traceback", 1, true), err)
 end)
 
-os.remove(script)
+scratch.remove()
 check.done()

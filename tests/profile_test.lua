@@ -1,24 +1,14 @@
 -- profile: where time and memory go. No times are tested, only that they are booked in full.
 local check = dofile("tests/check.lua")
+local scratch = dofile("tests/scratch.lua")
 local core = require "lunette.core"
 local lt = require "lunette"
 local nn = require "lunette.nn"
 local optim = require "lunette.optim"
 local profile = require "lunette.profile"
 local save = require "lunette.save"
-local sys = require "lunette.sys"
 
-local folder = os.tmpname()
-os.remove(folder)
-assert(sys.mkdir(folder))
-local function path(name) return folder .. "/" .. name end
-
-local function read(name)
-  local file = assert(io.open(name))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
+local path, read = scratch.path, scratch.read
 
 local Net = nn.class("Net")
 function Net:__init()
@@ -169,8 +159,8 @@ end)
 
 check.test("files", function()
   check.equal(p:write(path "part"), true)
-  check.equal(read(path "part.json"), p:json())
-  check.truthy(save.parse_json(read(path "part.trace.json")))
+  check.equal(read("part.json"), p:json())
+  check.truthy(save.parse_json(read("part.trace.json")))
   check.fails("nosuch", "LN_EIO", p:write(path "nosuch/part"))
 end)
 
@@ -232,24 +222,17 @@ check.test("the reference device has no peaks, and says nothing of them", functi
   local code = [[local lt, profile = require "lunette", require "lunette.profile"
     profile.start() local y = (lt.ones(8) + 1):tolist() local p = profile.stop()
     print(p.peaks, p.machine, tostring(p):find("Peaks") == nil, tostring(p):find("reference device") ~= nil)]]
-  assert(sys.run({ assert(sys.executable()), "--device", "reference", "-e", code }, { stdout = path "out" }))
-  check.equal(read(path "out"), "nil\tnil\ttrue\ttrue\n")
+  check.equal(select(2, scratch.lunette { "--device", "reference", "-e", code }), "nil\tnil\ttrue\ttrue\n")
 end)
 
 -- -- --profile and lunette tune
 
-local tune_file = path "cache/tune.json"
+local tune = "cache/tune.json"
+local tune_file = path(tune)
 
-local function lunette(...)
-  local result = assert(sys.run({ assert(sys.executable()), ... },
-    { stdout = path "out", stderr = path "err", env = { LUNETTE_TUNE = tune_file } }))
-  return result.status, read(path "out"), read(path "err")
-end
+local function lunette(...) return scratch.lunette({ ... }, { env = { LUNETTE_TUNE = tune_file } }) end
 
-local script = path "script.lua"
-do
-  local file = assert(io.open(script, "w"))
-  file:write([[
+local script = scratch.write("script.lua", [[
     local lt, nn = require "lunette", require "lunette.nn"
     local net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
     print("sum", net(lt.zeros(1, 1, 8, 8)):size(2))
@@ -257,8 +240,6 @@ do
     require("lunette.core").flush()
     if arg[1] == "fail" then error("gone") end
     if arg[1] == "exit" then os.exit(3) end]])
-  file:close()
-end
 
 check.test("--profile: the table on stderr, output as it was; also after an error and os.exit", function()
   local status, out, err = lunette("--threads", "1", "--profile", script)
@@ -279,8 +260,8 @@ check.test("--profile=FILE: JSON and trace; a place that is not there gives 1", 
   check.equal(out, "sum\t4\n")
   check.equal(status, 0)
   check.truthy(err:find("whole.trace.json", 1, true))
-  check.truthy(save.parse_json(read(path "whole.json")).rows[1].op)
-  check.truthy(#save.parse_json(read(path "whole.trace.json")).traceEvents > 5)
+  check.truthy(save.parse_json(read("whole.json")).rows[1].op)
+  check.truthy(#save.parse_json(read("whole.trace.json")).traceEvents > 5)
   local failed, _, why = lunette("--threads", "1", "--profile=" .. path "nosuch/x", script)
   check.equal(failed, 1)
   check.truthy(why:find("nosuch", 1, true))
@@ -293,16 +274,16 @@ check.test("a pipeline's own --profile", function()
   check.truthy(out:find("test dice", 1, true))
   check.truthy(err:find(".double_conv.", 1, true))
   check.truthy(err:find("waiting for the loader", 1, true))
-  check.truthy(save.parse_json(read(path "gpt4.json")).activities.load > 0)
-  check.equal(save.parse_json(read(path "run/run.json")).tune, nil)
-  check.truthy(read(path "run/run.json"):find('"tune": null', 1, true))
+  check.truthy(save.parse_json(read("gpt4.json")).activities.load > 0)
+  check.equal(save.parse_json(read("run/run.json")).tune, nil)
+  check.truthy(read("run/run.json"):find('"tune": null', 1, true))
 end)
 
 check.test("lunette tune: measures, keeps, is used and keeps what it does not know", function()
   local status, out, err = lunette("--threads", "1", "tune", "--peaks", "--seconds", "0.2")
   check.equal(status, 0, err)
   check.truthy(out:find("GFLOP/s", 1, true) and out:find(tune_file, 1, true))
-  local all = save.parse_json(read(tune_file))
+  local all = save.parse_json(read(tune))
   local name, entry = next(all.machines)
   check.equal(all.version, 1)
   check.truthy(name:find("1 thread$"))
@@ -316,7 +297,7 @@ check.test("lunette tune: measures, keeps, is used and keeps what it does not kn
   check.equal(used, 0)
   check.truthy(shown:find("measured by 'lunette tune'", 1, true))
   check.equal(lunette("--threads", "1", "tune", "--peaks", "--seconds", "0.2"), 0)
-  local again = save.parse_json(read(tune_file))
+  local again = save.parse_json(read(tune))
   check.equal(again.machines[name].kernels, { conv = "direct" })
   check.equal(again.later[2], 1)
   check.truthy(again.machines.other)
@@ -326,9 +307,9 @@ check.test("the entry's hash is in run.json", function()
   local status, _, err = lunette("scripts/gpt4/main.lua", "--phantom", "brain:10", "--size", "16", "--epochs", "1", "--batch", "4",
     "--threads", "1", "--out", path "run")
   check.equal(status, 0, err)
-  local hash = save.parse_json(read(path "run/run.json")).tune
+  local hash = save.parse_json(read("run/run.json")).tune
   check.truthy(type(hash) == "string" and hash:find("^%x%x%x%x%x%x%x%x$"), tostring(hash))
-  local all = save.parse_json(read(tune_file))
+  local all = save.parse_json(read(tune))
   all.machines.other = nil -- another machine's entry does not count, this one's does
   assert(save.write(tune_file, save.json(all)))
   local code = "print(require('lunette.tune').hash())"
@@ -346,19 +327,18 @@ check.test("a damaged file is said and written anew, a newer one stays", functio
     check.truthy(err:find("is damaged", 1, true), text)
   end
   check.equal(lunette("--threads", "1", "tune", "--peaks", "--seconds", "0.2"), 0)
-  check.equal(save.parse_json(read(tune_file)).version, 1)
+  check.equal(save.parse_json(read(tune)).version, 1)
   local newer = '{"version": 2, "machines": {}}'
   assert(save.write(tune_file, newer))
   local status, _, err = lunette("--threads", "1", "tune", "--peaks", "--seconds", "0.2")
   check.equal(status, 1)
   check.truthy(err:find("newer", 1, true))
-  check.equal(read(tune_file), newer)
+  check.equal(read(tune), newer)
 end)
 
 check.test("where the file is", function()
   local function where(env)
-    assert(sys.run({ assert(sys.executable()), "-e", "print(require('lunette.tune').path())" }, { stdout = path "out", env = env }))
-    return read(path "out")
+    return (select(2, scratch.lunette({ "-e", "print(require('lunette.tune').path())" }, { env = env })))
   end
   check.equal(where { LUNETTE_TUNE = "a", XDG_CACHE_HOME = "b", HOME = "c" }, "a\n")
   check.equal(where { LUNETTE_TUNE = "", XDG_CACHE_HOME = "b", HOME = "c" }, "b/lunette/tune.json\n")
@@ -376,5 +356,5 @@ check.test("tune: words that make no sense, help, and a device without peaks", f
   check.truthy(err:find("no peaks", 1, true))
 end)
 
-os.execute("rm -r '" .. folder .. "'")
+scratch.remove()
 check.done()

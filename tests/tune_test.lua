@@ -1,6 +1,7 @@
 -- lunette tune: measured choices among kernels, from the plan that asks for them to the file and back. That a method which
 -- is told to run is right, and what a key may be, is tests/conv_blocked_test.c's and conv_measured_test.c's business.
 local check = dofile("tests/check.lua")
+local scratch = dofile("tests/scratch.lua")
 local core = require "lunette.core"
 local kernels = require "lunette.tune.kernels"
 local lt = require "lunette"
@@ -8,21 +9,13 @@ local save = require "lunette.save"
 local sys = require "lunette.sys"
 local tune_c = require "lunette.tune_c"
 
-local folder = os.tmpname()
-os.remove(folder)
-assert(sys.mkdir(folder))
-local function path(name) return folder .. "/" .. name end
+local path = scratch.path
 local tune_file = path "tune.json"
 
-local function lunette(...)
-  local result = assert(sys.run({ assert(sys.executable()), "--threads", "1", ... },
-    { stdout = path "out", stderr = path "err", env = { LUNETTE_TUNE = tune_file } }))
-  return result.status, assert(save.read(path "out")), assert(save.read(path "err"))
-end
+local function lunette(...) return scratch.lunette({ "--threads", "1", ... }, { env = { LUNETTE_TUNE = tune_file } }) end
 
 -- One convolution that Winograd does by the shipped rule; prints its kernel and key, and a number.
-local script = path "script.lua"
-assert(save.write(script, [[
+local script = scratch.write("script.lua", [[
   local lt, core, F = require "lunette", require "lunette.core", require "lunette.nn.functional"
   lt.manual_seed(1)
   local y = F.conv2d(lt.rand(2, 16, 24, 24), lt.rand(32, 16, 3, 3), nil, { padding = 1 })
@@ -32,7 +25,7 @@ assert(save.write(script, [[
   end
   print(y:mean():item())
   if arg[1] == "exit" then os.exit(3) end
-  if arg[1] == "fail" then error("gone") end]]))
+  if arg[1] == "fail" then error("gone") end]])
 
 local function run_script(...)
   local status, out, err = lunette(...)
@@ -252,5 +245,5 @@ check.test("the study's networks are planned at their paper's sizes, from their 
   check.equal(out, "8\t0\ntrue\ttrue\ttrue\ttrue\n")
 end)
 
-os.execute("rm -r '" .. folder .. "'")
+scratch.remove()
 check.done()

@@ -32,8 +32,18 @@ static char **string_list(lua_State *L, int index) {
   return list;
 }
 
-/* The environment with the entries { NAME = "value" } of the options' env put first,
- * where getenv finds them. Leaves what holds the strings on the stack. */
+/* Is the environment's entry "NAME=value" one that the table at index `env` sets anew? */
+static bool is_replaced(lua_State *L, int env, const char *entry) {
+  if (!lua_istable(L, env)) return false;
+  lua_pushlstring(L, entry, strcspn(entry, "="));
+  lua_rawget(L, env);
+  const bool replaced = !lua_isnil(L, -1);
+  lua_pop(L, 1);
+  return replaced;
+}
+
+/* The environment, with the entries { NAME = "value" } of the options' env instead of its own of that name: of two a shell takes
+ * the last, and getenv the first. Leaves what holds the strings on the stack. */
 static char **environment(lua_State *L, int options) {
   lua_newtable(L); /* list of "NAME=value" */
   int list = lua_gettop(L), count = 0;
@@ -45,6 +55,7 @@ static char **environment(lua_State *L, int options) {
       lua_rawseti(L, list, ++count);
     }
   for (char **entry = environ; *entry != NULL; entry++) {
+    if (is_replaced(L, list + 1, *entry)) continue;
     lua_pushstring(L, *entry);
     lua_rawseti(L, list, ++count);
   }
