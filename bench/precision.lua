@@ -17,7 +17,6 @@ local options = require "lunette.options"
 local save = require "lunette.save"
 local stats = require "lunette.stats"
 local sys = require "lunette.sys"
-local machine = require "machine"
 local report = require "precision_report"
 local score = require "score"
 
@@ -86,63 +85,34 @@ end
 -- one video are alike, so whole videos are set aside.
 local sources = {}
 
-function sources.phantom(lesson)
+function sources.phantom(given)
   local family, count = o.phantom:match("^(%a+):?(%d*)$")
   local list = data.phantom { family = family, count = tonumber(count) or 200 }
-  local rest, test = data.train_test_split(#list, { test_size = lesson.test, random_state = 42 })
+  local rest, test = data.train_test_split(#list, { test_size = given.test, random_state = 42 })
   return list, test, rest
 end
 
-function sources.bagls(lesson)
+function sources.bagls(given)
   local list = must(data.folder { images = o.bagls, suffix = "_seg" })
   local rest, held_out = groups.split(must(groups.read(list, "Video Id")), #list, { test_size = 0.2, random_state = 42 })
-  local _, test = data.train_test_split(held_out, { test_size = lesson.test, random_state = 42 })
+  local _, test = data.train_test_split(held_out, { test_size = given.test, random_state = 42 })
   return list, test, rest
-end
-
-local function stacked(loader, epochs)
-  local images, masks = {}, {}
-  for _ = 1, epochs do
-    for x, y in loader do images[#images + 1], masks[#masks + 1] = x, y end
-  end
-  return lt.stack(images), lt.stack(masks)
-end
-
--- Writes batches of `count` training images in their order, and the images of `test`.
-local function write_batches(case, source, size, count, epochs, test)
-  local set = dofile(("%s/scripts/%s/dataset.lua"):format(root, case.net))(source.list, size)
-  local _, train = data.train_test_split(source.rest, { test_size = count, random_state = case.seed })
-  local loader = data.DataLoader(data.Subset(set, train), { batch_size = case.batch, shuffle = true, seed = case.seed, drop_last = true })
-  local images, masks = stacked(loader, epochs)
-  local asked = {}
-  for k, i in ipairs(test) do asked[k] = set:get(i) end
-  must(lt.save(work .. "/batches.safetensors", { images = images, masks = masks, test = lt.stack(asked) }))
 end
 
 -- -- one training
 
-local function command(case, mode)
-  local words = { "net=" .. case.net, ("lr=%g"):format(case.lr), "folder=" .. work }
-  if mode ~= "eager" and mode ~= "channels_last" then
-    return { sys.executable(), "--precision", mode, "--threads", tostring(o.threads or sys.cores()), root .. "/bench/side.lua",
-      "what=outcome", unpack(words) }
-  end
-  return { python, root .. "/bench/precision.py", "variant=" .. mode, "threads=" .. (o.threads or 0), unpack(words) }
-end
+local lesson = require "lesson" { root = root, folder = work, threads = o.threads, python = python }
 
-local function child(case, mode, ...)
-  local argv = command(case, mode)
-  for _, word in ipairs { ... } do argv[#argv + 1] = word end
-  return machine.ask(argv, o.threads and { OMP_NUM_THREADS = tostring(o.threads) })
+local function write_batches(case, source, size, count, epochs, test)
+  lesson.write_batches(case, source.list, source.rest, { size = size, count = count, epochs = epochs, test = test })
 end
 
 -- Writes what all trainings of this network and seed share: first weights, batches, test images.
 local function prepare(case, source)
-  lt.manual_seed(case.seed)
-  must(lt.save(work .. "/weights.safetensors", dofile(("%s/scripts/%s/model.lua"):format(root, case.net))():state_dict()))
+  lesson.write_weights(case.net, case.seed)
   if case.warm > 0 then
     write_batches(case, source, case.size / 2, case.warm, nets[case.net].warm, { source.test[1] })
-    must(child(case, "f32", "keep=1"))
+    must(lesson.child(case, "f32", "outcome", "keep=1"))
   end
   write_batches(case, source, case.size, case.train, case.epochs, source.test)
 end
@@ -162,7 +132,7 @@ end
 
 local function train(case, source, mode)
   os.remove(work .. "/outputs.safetensors") -- nobody is judged by another's
-  local found, why = child(case, mode)
+  local found, why = lesson.child(case, mode, "outcome")
   if not found then return nil, why end
   local run = { mode = mode, seconds = found.seconds }
   for _, name in ipairs(said) do run[name] = run[name] or case[name] end
@@ -203,13 +173,13 @@ local function train_all(modes)
   if not o.no_phantom then names[1] = "phantom" end
   if o.bagls then names[#names + 1] = "bagls" end
   for _, name in ipairs(names) do
-    local lesson, source = {}, {}
-    for key, value in pairs(lessons[name]) do lesson[key] = o[key] or value end
-    source.list, source.test, source.rest = sources[name](lesson)
+    local given, source = {}, {}
+    for key, value in pairs(lessons[name]) do given[key] = o[key] or value end
+    source.list, source.test, source.rest = sources[name](given)
     for seed = o.from_seed or 1, o.seeds do
       for _, net in ipairs((chosen("only", net_names))) do
         local case = { data = name, net = net, seed = seed, lr = o.lr or nets[net].lr }
-        for key, value in pairs(lesson) do case[key] = value end
+        for key, value in pairs(given) do case[key] = value end
         train_missing(case, source, modes, done)
         collectgarbage()
       end

@@ -3,7 +3,7 @@
 --
 --   lunette bench/side.lua what=train net=gpt4 size=256 batch=2 warm=2 steps=3 started=SECONDS
 --
--- what: train, infer, loader, outcome (the twin of which is bench/precision.py), or count (the arithmetic of
+-- what: train, infer, loader, outcome or gradients (the twin of which is bench/precision.py), or count (the arithmetic of
 -- a step, nothing is computed). started is sys.clock() before the process began.
 
 local core  = require "lunette.core"
@@ -108,6 +108,19 @@ function measure.loader()
   local rates, count = dofile(root .. "/bench/loader.lua") { images = o.data, size = o.size, batch = o.batch, epochs = o.epochs,
     clock = sys.clock }
   return { epochs = rates, pairs = count, peak = peak_memory() }
+end
+
+-- The gradients of the first batch at the weights in folder=, into a file there.
+function measure.gradients()
+  local net, steps = network()
+  net:load_state_dict(assert(lt.load(o.folder .. "/weights.safetensors")))
+  local given = assert(lt.load(o.folder .. "/batches.safetensors"))
+  local loss = steps.train(net, given.images[1], given.masks[1])
+  loss:backward()
+  local found = {}
+  for name, p in net:named_parameters() do found[name] = p.grad:float() end
+  assert(lt.save(o.folder .. "/gradients.safetensors", found))
+  return { loss = loss:item() }
 end
 
 -- A whole training, by bench/precision.lua's weights and batches in folder=. What the network then says of the

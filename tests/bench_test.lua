@@ -171,13 +171,18 @@ check.test("what precision changes: means, Student's intervals, and the verdict 
   has("- gpt_o1, bagls 128x128: 30 training images, epochs: 5, batch 2, learning rate 0.0001, 40 test images, warmed up on 200 images")
 end)
 
--- A peer whose contiguous layout is Lunette itself, and whose other one breaks.
+-- A peer that is Lunette itself, its contiguous layout in f32, and whose other layout breaks.
 scratch.write("python", ([[
 #!/bin/sh
-case "$*" in *variant=channels_last*) echo 'RuntimeError: no such layout' >&2; exit 3 ;; esac
+precision=f32
+case "$*" in
+  *variant=channels_last*) echo 'RuntimeError: no such layout' >&2; exit 3 ;;
+  *variant=double*) precision=strict ;;
+  *variant=autocast*) precision=bf16 ;;
+esac
 shift
 echo "$@" >>"%strained"
-exec "%s" --threads 1 bench/side.lua what=outcome "$@"
+exec "%s" --precision $precision --threads 1 bench/side.lua "$@"
 ]]):format(scratch.path "", sys.executable()))
 
 check.test("trainings of one seed share weights and batches, a failure is said, and what is there is not repeated", function()
@@ -209,6 +214,27 @@ check.test("trainings of one seed share weights and batches, a failure is said, 
   check.equal(select(2, after:sub(#before + 1):gsub("\n", "\n")), 2, out)
   check.truthy(after:find('"seed":2,"mode":"eager"', #before, true), after)
   check.equal(select(2, scratch.read("trained"):gsub("net=gpt4 lr=0.001", "")), 2)
+end)
+
+-- -- bench/gradients.lua
+
+check.test("how exact a step is: errors beside double's gradients, and a side that fails", function()
+  local status, out, err = lunette("bench/gradients.lua", "--threads", "1", "--only", "gpt4", "--phantom", "glottis:20", "--size", "16",
+    "--steps", "2")
+  check.equal(status, 1, err)
+  local cells = {}
+  for cell in out:match("\n| gpt4 |([^\n]*)"):gmatch(" ([^|]+) |") do cells[#cells + 1] = cell end
+  check.equal(#cells, 6, out)
+  local function errors(i)
+    local whole, median = cells[i]:match("^(%S+), (%S+)$")
+    return tonumber(whole), tonumber(median)
+  end
+  check.equal({ errors(1) }, { 0, 0 }) -- strict beside itself
+  check.truthy(errors(2) > 0 and errors(2) < 1e-5, cells[2])
+  check.equal(cells[4], cells[2], "the made-up contiguous layout is Lunette's f32")
+  check.truthy(errors(3) > 1e-4 and errors(3) < 0.1 and select(2, errors(3)) > 1e-4, cells[3])
+  check.equal(cells[6], cells[3])
+  check.equal(cells[5], "failed: ended with status 3: RuntimeError: no such layout")
 end)
 
 scratch.remove()
