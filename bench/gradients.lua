@@ -27,7 +27,8 @@ local rows = {
 }
 local o = options.command(arg, { rows = rows, defaults = { phantom = "brain:120", size = 64, batch = 2, steps = 50, lr = 1e-4 } })
 local shared = require "words" (o)
-local folder = root .. "/build/bench/gradients"
+local folder = os.tmpname()
+os.remove(folder)
 local lesson = require "lesson" { root = root, folder = folder, threads = o.threads,
   python = os.getenv("PYTHON") or root .. "/build/peers/bin/python" }
 

@@ -446,6 +446,18 @@ check.test("every function of sys has its help, and the help its function", func
   end
 end)
 
+check.test("threads wait shortly, unless told otherwise, and the environment is as it was", function()
+  local show = "print(os.getenv('GOMP_SPINCOUNT'), os.getenv('SHLVL'), os.getenv('_'))"
+  local function looks(env)
+    env.OMP_DISPLAY_ENV, env.SHLVL, env._ = "verbose", "7", "made up"
+    local _, out, err = run({ lunette, "-e", show }, env)
+    return err:match("GOMP_SPINCOUNT = '(%d+)'"), out
+  end
+  check.equal({ looks {} }, { "10000", "nil\t7\tmade up\n" })
+  check.equal({ looks { GOMP_SPINCOUNT = "5" } }, { "5", "5\t7\tmade up\n" })
+  check.equal((looks { OMP_WAIT_POLICY = "passive" }), "0")
+end)
+
 check.test("settings are refused after the first operation", function()
   local code = "local s, lt = require 'lunette.sys', require 'lunette' assert(s.configure{ threads = 1, seed = 5 })"
     .. " print(s.settings().threads) lt.ones(2):sum():item() print(select(2, pcall(s.configure, { threads = 2 })))"

@@ -35,6 +35,9 @@ bool vm_is_inside(const lua_Debug *ar);
 /* Replaces the value on top by its text, as tostring would, but never raises. */
 const char *vm_error_text(lua_State *L);
 
+/* -- waiting.c: before main it has set how threads wait, in the place of a variable */
+void vm_restore_environment(void);
+
 /* -- explain.c: each replaces the message on top by a clearer one where it knows one */
 void vm_explain_syntax(lua_State *L);
 void vm_explain_dot(lua_State *L); /* in a message handler: it looks at the stack */

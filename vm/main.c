@@ -304,6 +304,7 @@ int vm_finish(lua_State *L, int status) {
 }
 
 int main(int argc, char **argv) {
+  vm_restore_environment();
   arguments a = { .argc = argc, .argv = argv, .status = EXIT_FAILURE };
   if (!parse(&a)) return 2;
   if (a.version) printf("Lunette %s\n", vm_version);
