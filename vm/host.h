@@ -40,8 +40,8 @@ void vm_restore_environment(void);
 
 /* -- explain.c: each replaces the message on top by a clearer one where it knows one */
 void vm_explain_syntax(lua_State *L);
-void vm_explain_dot(lua_State *L); /* in a message handler: it looks at the stack */
-int vm_explain(lua_State *L);      /* a message handler that does no more */
+void vm_explain_error(lua_State *L); /* in a message handler: it looks at the stack */
+int vm_explain(lua_State *L);         /* a message handler that does no more */
 
 /* -- interrupt.c: one per process, because signals are */
 bool vm_interrupt_open(lua_State *L);

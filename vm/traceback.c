@@ -71,8 +71,9 @@ static bool is_said(lua_State *L, const char *text, const lua_Debug *ar) {
 int vm_traceback(lua_State *L) {
   lua_settop(L, 1);
   if (vm_is_interrupt(L, 1)) return 1;
-  vm_explain_dot(L);
-  const char *text = vm_error_text(L);
+  vm_error_text(L);
+  vm_explain_error(L);
+  const char *text = lua_tostring(L, 1);
   const char *wish = getenv("LUNETTE_TRACEBACK");
   bool full = wish != NULL && strcmp(wish, "full") == 0, new = false;
   lua_pushliteral(L, "\nstack traceback:");

@@ -71,6 +71,7 @@ Subset.__index = Subset
 
 docs("data.Subset", "Subset(ds, indices): the items of a data set at these indices, which count from 1")
 function data.Subset(ds, indices)
+  args.check(type(indices) == "table", "[data.Subset] indices must be a list, got %s", args.kind(indices))
   local count = ds:count()
   for k, i in ipairs(indices) do
     args.check(type(i) == "number" and i >= 1 and i <= count and i % 1 == 0,
@@ -97,8 +98,8 @@ function data.train_test_split(n, options)
   return c.train_test_split(n, checked("data.train_test_split", options, "test_size train_size random_state shuffle"))
 end
 
-docs("data.random_split", "random_split(n, {fractions= or lengths=, seed=0, generator=}): the indices 1..n dealt out as torch's random_split"
-  .. " does, one list for each part. A list instead of n is dealt out itself; generator (data.generator) goes on where"
+docs("data.random_split", "random_split(n, {fractions= or lengths=, seed=0, generator=}) -> list, list, ...: the indices 1..n dealt out as"
+  .. " torch's random_split does, one result for each part: local train, test = data.random_split(80, { lengths = { 64, 16 } }). A list instead of n is dealt out itself; generator (data.generator) goes on where"
   .. " an earlier split with it stopped")
 function data.random_split(n, options)
   return c.random_split(n, checked("data.random_split", options, "fractions lengths seed generator"))

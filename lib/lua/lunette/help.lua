@@ -243,4 +243,11 @@ function help.text(name)
   return "nothing is known under '" .. name .. "'. Perhaps: " .. table.concat(near, ", ")
 end
 
+-- help.near(name): "perhaps nn.Conv2d, nn.Conv3d" where a name is nearly one that is known, for messages; else nil.
+function help.near(name)
+  load_modules()
+  local near = #name > 3 and suggestions(name) or {}
+  return near[1] and "perhaps " .. table.concat(near, ", ", 1, math.min(#near, 3)) or nil
+end
+
 return help

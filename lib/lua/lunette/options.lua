@@ -224,7 +224,7 @@ local function usage_text(program, list, default_of)
   for _, row in ipairs(list) do
     local default = default_of(key_of(row[1]))
     lines[#lines + 1] = ("  --%-18s %s%s"):format(row[1] .. (row[2] and (row[2]:sub(1, 1) == "[" and "" or " ") .. row[2] or ""), row[4],
-      default ~= nil and (" (default %s)"):format(tostring(default)) or "")
+      default ~= nil and not row[4]:find("(default", 1, true) and (" (default %s)"):format(tostring(default)) or "")
   end
   return table.concat(lines, "\n")
 end

@@ -106,6 +106,10 @@ function Run:pairs(extra)
   local list, message = run.open(self.options, extra)
   must(list, message)
   if #list == 0 then stop("no image with a mask in %s", self.options.images) end
+  if not (self.options.images or self.options.given.phantom) then
+    io.stderr:write(("no --images: %d drawn pictures (--phantom %s); for a quick look add --size 64 --epochs 1\n"):format(#list,
+      self.options.phantom))
+  end
   self.list = list
   return list
 end

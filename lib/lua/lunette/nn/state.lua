@@ -66,6 +66,10 @@ docs("nn.Module.load_state_dict", "load_state_dict(state, {strict=true}): writes
   .. " buffers; missing and unexpected names raise when strict, wrong shapes always; nothing is written then;"
   .. " returns missing_keys, unexpected_keys")
 function Module:load_state_dict(state, options)
+  if state == nil and type(options) == "string" then args.fail("[load_state_dict] no state: %s", options) end -- of lt.load
+  if type(state) ~= "table" then
+    args.fail("[load_state_dict] expected a state, as lt.load(path) and state_dict() give it, got %s", args.kind(state))
+  end
   local strict = args.options("load_state_dict", options, { strict = true }).strict
   local own = self:state_dict()
   local names = state_names(own)
