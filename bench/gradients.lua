@@ -39,18 +39,22 @@ local function gradients(case, mode)
   return assert(lt.load(lesson.path "gradients.safetensors"))
 end
 
+local function length_of(tensors)
+  local sum = 0
+  for _, t in pairs(tensors) do sum = sum + t:norm():item() ^ 2 end
+  return math.sqrt(sum)
+end
+
 -- The error of the gradient as a whole, and the median of its tensors' own. Where the gradient is nought but for rounding (a bias
 -- before a norm) a tensor has no error of its own.
 local function errors(found, want)
-  local length, off, own, lengths = 0, 0, {}, {}
-  for name, w in pairs(want) do lengths[name] = w:norm():item() end
-  for _, l in pairs(lengths) do length = length + l * l end
+  local length, off, own = length_of(want), {}, {}
   for name, w in pairs(want) do
-    local distance = (found[name] - w):norm():item()
-    off = off + distance * distance
-    if lengths[name] > 1e-6 * math.sqrt(length) then own[#own + 1] = distance / lengths[name] end
+    off[name] = found[name] - w
+    local l = w:norm():item()
+    if l > 1e-6 * length then own[#own + 1] = off[name]:norm():item() / l end
   end
-  return math.sqrt(off / length), stats.median(own)
+  return length_of(off) / length, stats.median(own)
 end
 
 -- The cells of a network's row, and how many sides failed.
@@ -63,6 +67,7 @@ local function measure(net, modes)
   local want, why = lesson.child(case, "f32", "outcome", "keep=1")
   if want then want, why = gradients(case, "double") end
   if not want then return { net, "failed: " .. why }, 1 end
+  if length_of(want) == 0 then return { net, "no gradient: a ReLU has died" }, 0 end
   local cells, broken = { net }, 0
   for _, mode in ipairs(modes) do
     local found, problem = gradients(case, mode)
