@@ -134,7 +134,7 @@ end
 local seconds = sys.clock() - started
 print(("time %.1f s"):format(seconds))
 if o.budget and seconds > 1.2 * o.budget then
-  print(("longer than the budget of %g s: fewer than one epoch cannot be, or the machine was busier than when it was timed")
+  print(("it took longer than the budget of %g s: one epoch each is the least, and the machine may be busier than when it was timed")
     :format(o.budget))
 end
 if compared.status == 0 and sys.exists(o.out .. "/compare/report.html") then

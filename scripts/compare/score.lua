@@ -89,7 +89,7 @@ local function score_run(run, model, group)
   end
   local set = images_of(group, input)
   local scores = {}
-  for i in progress(#group.pairs, run.name) do
+  for i in progress(#group.pairs, "Scoring " .. run.name) do
     local image, target = set:get(i), group.masks(i)
     local prediction = score.predict(model, run.features.ends_in, image, target:size(1), target:size(2))
     local dice, iou, hd95 = score.compare(prediction, target)
