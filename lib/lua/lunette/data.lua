@@ -204,7 +204,8 @@ function data.DataLoader(ds, options)
   if set then
     source = c.loader(set, indices, options)
   else
-    args.check(type(ds) == "table" and ds.get and ds.count, "[data.DataLoader] a data set needs get(i) and count()")
+    args.check(type(ds) == "table" and ds.get and ds.count, "[data.DataLoader] a data set needs get(i) and count(); of a list of pairs (data.folder, data.phantom) data.ImageMask(list,"
+      .. " { size = 128 }) makes one")
     local size = options.batch_size or 1
     args.check(type(size) == "number" and size >= 1 and size % 1 == 0,
       "[data.DataLoader] batch_size must be a whole number of at least 1, got %s", tostring(size))
