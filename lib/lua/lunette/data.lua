@@ -99,7 +99,8 @@ function data.train_test_split(n, options)
 end
 
 docs("data.random_split", "random_split(n, {fractions= or lengths=, seed=0, generator=}) -> list, list, ...: the indices 1..n dealt out as"
-  .. " torch's random_split does, one result for each part: local train, test = data.random_split(80, { lengths = { 64, 16 } }). A list instead of n is dealt out itself; generator (data.generator) goes on where"
+  .. " torch's random_split does, one result for each part: local train, test = data.random_split(80, { lengths = { 64, 16 } })."
+  .. " A list instead of n is dealt out itself; generator (data.generator) goes on where"
   .. " an earlier split with it stopped")
 function data.random_split(n, options)
   return c.random_split(n, checked("data.random_split", options, "fractions lengths seed generator"))
@@ -204,8 +205,8 @@ function data.DataLoader(ds, options)
   if set then
     source = c.loader(set, indices, options)
   else
-    args.check(type(ds) == "table" and ds.get and ds.count, "[data.DataLoader] a data set needs get(i) and count(); of a list of pairs (data.folder, data.phantom) data.ImageMask(list,"
-      .. " { size = 128 }) makes one")
+    args.check(type(ds) == "table" and ds.get and ds.count, "[data.DataLoader] a data set needs get(i) and count();"
+      .. " of a list of pairs (data.folder, data.phantom) data.ImageMask(list, { size = 128 }) makes one")
     local size = options.batch_size or 1
     args.check(type(size) == "number" and size >= 1 and size % 1 == 0,
       "[data.DataLoader] batch_size must be a whole number of at least 1, got %s", tostring(size))

@@ -25,8 +25,8 @@ local function areas(who, prediction, target, options)
 end
 
 docs("metrics.dice", "dice(prediction, target, {threshold=0.5, soft=false, smooth=1e-6, per=\"batch\"}): (2 overlap"
-  .. " + smooth) / (areas + smooth), a scalar; the prediction, probabilities, is thresholded unless soft (logits: threshold=0); one ratio over the batch,"
-  .. " or the mean of one per sample; same shapes")
+  .. " + smooth) / (areas + smooth), a scalar; the prediction, probabilities, is thresholded unless soft (logits: threshold=0); one"
+  .. " ratio over the batch, or the mean of one per sample; same shapes")
 function metrics.dice(prediction, target, options)
   local overlap, a, b, smooth = areas("dice", prediction, target, options)
   return ((2 * overlap + smooth) / (a + b + smooth)):mean()
