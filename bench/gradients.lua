@@ -8,14 +8,14 @@
 local root = (arg[0]:match("^(.*)/") or ".") .. "/.."
 
 local lt = require "lunette"
-local data = require "lunette.data"
 local options = require "lunette.options"
+local open = require("lunette.run").open
 local stats = require "lunette.stats"
 local sys = require "lunette.sys"
+local jobs = require "jobs"
 
 local modes_of = { "strict", "f32", "bf16", "eager", "channels_last", "autocast" }
 local titles = { eager = "PyTorch contiguous", channels_last = "PyTorch channels_last", autocast = "PyTorch autocast to bf16" }
-local networks = { "gpt4", "gpt4o", "gpt_o1", "claude35", "copilot", "bing", "llama31", "gemini15" }
 
 local rows = {
   { "only", "LIST", "text", "of the eight pipelines (default all)" },
@@ -60,7 +60,7 @@ end
 -- The cells of a network's row, and how many sides failed.
 local function measure(net, modes)
   local case = { net = net, lr = o.lr, seed = 1, batch = o.batch }
-  local pairs_of, positions = data.phantom { family = o.phantom:match("^%a+"), count = tonumber(o.phantom:match("%d+$")) or 120 }, {}
+  local pairs_of, positions = assert(open(o)), {}
   for i = 1, #pairs_of do positions[i] = i end
   lesson.write_weights(net, case.seed)
   lesson.write_batches(case, pairs_of, positions, { size = o.size, count = o.steps * o.batch, epochs = 1, test = { 1 } })
@@ -83,7 +83,7 @@ local head = { "network" }
 for _, mode in ipairs(modes) do head[#head + 1] = titles[mode] or "Lunette " .. mode end
 print("Error of the whole gradient, median over its tensors:\n")
 print("| " .. table.concat(head, " | ") .. " |\n|" .. ("---|"):rep(#head))
-for _, net in ipairs((shared.chosen("only", networks))) do
+for _, net in ipairs((shared.chosen("only", jobs.nets))) do
   local cells, broken = measure(net, modes)
   failed = failed + broken
   print("| " .. table.concat(cells, " | ") .. " |")

@@ -14,6 +14,7 @@ local lt = require "lunette"
 local data = require "lunette.data"
 local groups = require "lunette.run.groups"
 local options = require "lunette.options"
+local open = require("lunette.run").open
 local save = require "lunette.save"
 local stats = require "lunette.stats"
 local sys = require "lunette.sys"
@@ -86,8 +87,7 @@ end
 local sources = {}
 
 function sources.phantom(given)
-  local family, count = o.phantom:match("^(%a+):?(%d*)$")
-  local list = data.phantom { family = family, count = tonumber(count) or 200 }
+  local list = must(open(o))
   local rest, test = data.train_test_split(#list, { test_size = given.test, random_state = 42 })
   return list, test, rest
 end

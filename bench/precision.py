@@ -6,7 +6,6 @@ The twin of bench/side.lua's outcome and gradients.
 outcome: a whole training; what the network then says of the test images goes into a file there, and how good that is, Lunette
 judges for all alike. gradients: those of the first batch, into a file. variant: eager (contiguous), channels_last; for gradients
 also autocast (bf16) and double."""
-import contextlib
 import json
 import sys
 import time
@@ -33,10 +32,8 @@ def gradients(o):
     images, masks = given["images"][0].contiguous(memory_format=layout), given["masks"][0]
     if o.variant == "double":
         net, images, masks = net.double(), images.double(), masks.double()
-    with torch.autocast("cpu", dtype=torch.bfloat16) if o.variant == "autocast" else contextlib.nullcontext():
-        outputs = net(images)
-    if o.variant == "autocast":
-        outputs = outputs.float()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=o.variant == "autocast"):
+        outputs = net(images).to(images.dtype)
     loss = about.loss(*about.fit(outputs, masks))
     loss.backward()
     save_file({name: p.grad.float().contiguous() for name, p in net.named_parameters()}, o.folder + "/gradients.safetensors")

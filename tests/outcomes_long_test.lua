@@ -9,9 +9,8 @@ local data = require "lunette.data"
 local save = require "lunette.save"
 local sys = require "lunette.sys"
 
-local folder = os.tmpname()
-os.remove(folder)
-assert(sys.mkdir(folder))
+local scratch = dofile("tests/scratch.lua")
+local folder = scratch.folder
 local out = os.getenv("LUNETTE_STUDY") or folder .. "/study"
 
 local function read_json(path) return assert(save.parse_json(assert(save.read(path)))) end
@@ -79,5 +78,5 @@ check.test("the nets with skips and batch normalisation lead the fair table", fu
   check.truthy(worst > best, ("the worst of them has %.3f, the best of the others %.3f"):format(worst, best))
 end)
 
-assert(sys.run { "rm", "-r", folder })
+scratch.remove()
 check.done()

@@ -4,13 +4,10 @@ local lt = require "lunette"
 local nn = require "lunette.nn"
 local save = require "lunette.save"
 local sys = require "lunette.sys"
+local scratch = dofile("tests/scratch.lua")
 
-local folders = {}
-
-local folder = os.tmpname()
-os.remove(folder)
-assert(sys.mkdir(folder))
-folders.path = folder
+local folder = scratch.folder
+local folders = { path = folder, remove = scratch.remove }
 
 folders.holdout = { "glottis_0002", "glottis_0005", "glottis_0007" }
 assert(save.write(folder .. "/holdout.txt", table.concat(folders.holdout, "\n") .. "\n"))
@@ -56,14 +53,10 @@ end
 
 --- Runs the comparison; returns status, standard output, standard error.
 function folders.compare(...)
-  local words = { sys.executable(), "scripts/compare/main.lua", ... }
+  local words = { "scripts/compare/main.lua", ... }
   words[#words + 1] = "--threads"
   words[#words + 1] = "1"
-  local result = assert(sys.run(words, { stdout = folder .. "/stdout", stderr = folder .. "/stderr",
-    env = { LUNETTE_CHECK_LEAKS = "0" } }))
-  return result.status, assert(save.read(folder .. "/stdout")), assert(save.read(folder .. "/stderr"))
+  return scratch.lunette(words, { env = { LUNETTE_CHECK_LEAKS = "0" } })
 end
-
-function folders.remove() os.execute("rm -rf '" .. folder .. "'") end
 
 return folders

@@ -4,9 +4,8 @@ local check = dofile("tests/check.lua")
 local save = require "lunette.save"
 local sys = require "lunette.sys"
 
-local folder = os.tmpname()
-os.remove(folder)
-assert(sys.mkdir(folder))
+local scratch = dofile("tests/scratch.lua")
+local folder = scratch.folder
 
 -- A pipeline in one file. KILL_IN=<epoch> makes it kill itself there, as kill -9 by hand does.
 local pipeline = [[
@@ -149,5 +148,5 @@ check.test("words that make no sense end with the usage and status 2", function(
   end
 end)
 
-assert(sys.run { "rm", "-r", folder })
+scratch.remove()
 check.done()

@@ -4,9 +4,8 @@ local save = require "lunette.save"
 local sys = require "lunette.sys"
 local lt = require "lunette"
 
-local folder = os.tmpname()
-os.remove(folder)
-assert(sys.mkdir(folder))
+local scratch = dofile("tests/scratch.lua")
+local folder = scratch.folder
 
 local script = folder .. "/main.lua"
 assert(save.write(script, [[
@@ -255,5 +254,5 @@ check.test("a file that may not be read is named", function()
   check.truthy(err:find("b_seg.png: Permission denied", 1, true), err)
 end)
 
-os.execute("rm -rf '" .. folder .. "'")
+scratch.remove()
 check.done()

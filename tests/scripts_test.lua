@@ -19,9 +19,8 @@ local pipelines = {
   { "gemini15", params = 31042369, entries = 136, names = 0xd7532869, out = 128, batch = 8, size = 256 },
 }
 
-local folder = os.tmpname()
-os.remove(folder)
-assert(sys.mkdir(folder))
+local scratch = dofile("tests/scratch.lua")
+local folder = scratch.folder
 
 -- FNV-1a, as bit operations see 32 bits: the multiplication by the prime 16777619 is done by shifts.
 local function checksum(text)
@@ -176,5 +175,5 @@ check.test("folders of somebody else's files are not emptied", function()
   check.equal(save.read(out .. "/train/images/mine.png"), "precious")
 end)
 
-assert(sys.run({ "rm", "-r", folder }))
+scratch.remove()
 check.done()

@@ -11,9 +11,8 @@ local sys = require "lunette.sys"
 
 progress.quiet = true
 
-local folder = os.tmpname()
-os.remove(folder)
-assert(sys.mkdir(folder))
+local scratch = dofile("tests/scratch.lua")
+local folder = scratch.folder
 
 local COUNT, SIZE, EPOCHS = 20, 32, 2
 
@@ -240,5 +239,5 @@ check.test("defaults, and the parameters at full width", function()
   end
 end)
 
-os.execute("rm -rf '" .. folder .. "'")
+scratch.remove()
 check.done()

@@ -173,14 +173,13 @@ size_t ln_cpu_norm_relu_pool_grad_workspace(const ln_cpu *cpu, const ln_call *ca
 }
 
 /* One after the other. */
-static ln_code in_two_steps(ln_cpu *cpu, ln_call *call) {
-  ln_call pool = *call, norm = *call;
+static ln_code in_two_steps(ln_cpu *cpu, ln_call *call, const ln_unpool *pool) {
+  ln_call norm = *call;
   ln_arg in[6] = {call->out[0]};
   for (int i = 1; i < 6; i++) in[i] = call->in[2 + i];
-  pool.nin = 3, pool.nout = 1;
   norm.nin = 6, norm.in = in;
-  const ln_code code = ln_cpu_max_pool_grad_add(cpu, &pool);
-  return code != LN_OK ? code : ln_cpu_norm_relu_grad(cpu, &norm);
+  ln_unpool_fill(cpu, pool, &call->out[0], call->workspace);
+  return ln_cpu_norm_relu_grad(cpu, &norm);
 }
 
 ln_code ln_cpu_norm_relu_pool_grad(ln_cpu *cpu, ln_call *call) {
@@ -190,7 +189,7 @@ ln_code ln_cpu_norm_relu_pool_grad(ln_cpu *cpu, ln_call *call) {
   const bool even = pair_planes(cpu, &call->in[3], &j.planes);
   const ln_code code = ln_unpool_open(cpu, &pool, &call->out[0], &call->in[0], &call->in[1], &call->in[2], call->err);
   if (code != LN_OK) return code;
-  if (!even || !pool.by_rows) return in_two_steps(cpu, call);
+  if (!even || !pool.by_rows) return in_two_steps(cpu, call, &pool);
   open_job(&j, cpu, call, &call->in[3]);
   j.gy = j.gx;
   return run(cpu, call, &j);

@@ -141,19 +141,22 @@ static void plane_range(void *arg, int64_t begin, int64_t end) {
   }
 }
 
-/* gy is input `first`, the indices are the next one. */
-static ln_code unpool(ln_cpu *cpu, ln_call *call, const ln_arg *other, int first) {
-  const ln_arg *gx = &call->out[0];
-  if (gx->numel == 0) return LN_OK;
-  unpool_job j = {.spans = cpu->spans->map, .gx = ln_images_of(gx), .sums = ln_is_bf16(gx) ? call->workspace : NULL};
-  const ln_code code = ln_unpool_open(cpu, &j.u, gx, other, &call->in[first], &call->in[first + 1], call->err);
-  if (code != LN_OK) return code;
-  const ln_unpool *u = &j.u;
+void ln_unpool_fill(ln_cpu *cpu, const ln_unpool *u, const ln_arg *gx, void *workspace) {
+  unpool_job j = {.u = *u, .spans = cpu->spans->map, .gx = ln_images_of(gx), .sums = ln_is_bf16(gx) ? workspace : NULL};
   const int64_t planes = gx->meta.dim[0] * u->planes;
   const int64_t cost = (u->by_rows ? 2 * u->big[2] : volume(u->big)) * u->lanes;
   ln_cpu_for(cpu, u->by_rows ? planes * ln_unpool_pairs(u) : planes, LN_BLOCK / cost + 1, cost,
              u->by_rows ? pair_range : plane_range, &j);
-  return LN_OK;
+}
+
+/* gy is input `first`, the indices are the next one. */
+static ln_code unpool(ln_cpu *cpu, ln_call *call, const ln_arg *other, int first) {
+  const ln_arg *gx = &call->out[0];
+  ln_unpool u;
+  if (gx->numel == 0) return LN_OK;
+  const ln_code code = ln_unpool_open(cpu, &u, gx, other, &call->in[first], &call->in[first + 1], call->err);
+  if (code == LN_OK) ln_unpool_fill(cpu, &u, gx, call->workspace);
+  return code;
 }
 
 size_t ln_cpu_max_pool_grad_workspace(const ln_cpu *cpu, const ln_call *call) {

@@ -19,6 +19,9 @@ typedef struct ln_unpool {
 ln_code ln_unpool_open(ln_cpu *cpu, ln_unpool *u, const ln_arg *gx, const ln_arg *other, const ln_arg *gy, const ln_arg *indices,
                        ln_error *err);
 
+/* All of gx, which has the form that `u` was opened for. workspace: ln_cpu_max_pool_grad_workspace's. */
+void ln_unpool_fill(ln_cpu *cpu, const ln_unpool *u, const ln_arg *gx, void *workspace);
+
 static inline int64_t ln_unpool_halves(const ln_unpool *u) { return (u->big[1] + 1) / 2; }
 static inline int64_t ln_unpool_pairs(const ln_unpool *u) { return u->big[0] * ln_unpool_halves(u); } /* of a plane */
 

@@ -39,9 +39,11 @@ static ln_draft_step *new_step(ln_draft *d, ln_op op, int node, const ln_attrs *
   return s;
 }
 
-ln_draft_step *ln_draft_replace(ln_draft *d, int at, ln_op op, int nin, int nout) {
+ln_draft_step *ln_draft_replace(ln_draft *d, int at, ln_op op, int nin, const int *in, int nout, const int *out) {
   ln_draft_step *old = d->step[at], *s = new_step(d, op, old->node, &old->attrs, nin, nout);
   if (s == NULL) return NULL;
+  memcpy(s->in, in, (size_t)nin * sizeof *in);
+  memcpy(s->out, out, (size_t)nout * sizeof *out);
   ln_free(&d->ctx->mem, old);
   d->step[at] = s;
   return s;

@@ -49,10 +49,11 @@ void ln_draft_close(ln_draft *d);
 
 /* A slot of its own memory; -1 when memory ran out. */
 int ln_draft_new_slot(ln_draft *d, const ln_meta *meta, ln_layout layout);
-/* A step of another op in the place of the one at `at`, with its node and attributes; slots are
- * -1 until the caller fills them. NULL when memory ran out, and nothing changed. */
-ln_draft_step *ln_draft_replace(ln_draft *d, int at, ln_op op, int nin, int nout);
-/* The same before position `at`, with the node and attributes of `like`. The index is old afterwards. */
+/* A step of another op in the place of the one at `at`, with its node and attributes and these slots, which may be
+ * the old step's own. NULL when memory ran out, and nothing changed. */
+ln_draft_step *ln_draft_replace(ln_draft *d, int at, ln_op op, int nin, const int *in, int nout, const int *out);
+/* A step before position `at`, with the node and attributes of `like`; slots are -1 until the caller fills them. NULL when
+ * memory ran out. The index is old afterwards. */
 ln_draft_step *ln_draft_insert(ln_draft *d, int at, const ln_draft_step *like, ln_op op, int nin, int nout);
 void ln_draft_remove(ln_draft *d, int at);
 

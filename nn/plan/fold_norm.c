@@ -22,13 +22,9 @@ static void join(ln_draft *d, int at) {
   const ln_draft_step *norm = d->step[user];
   if (norm->in[0] != conv->out[0] || !from_outside(d, norm)) return;
   const int in[7] = {conv->in[0], conv->in[1], conv->in[2], norm->in[1], norm->in[2], norm->in[3], norm->in[4]};
-  int y = norm->out[0];
-  double eps = norm->attrs.eps;
-  ln_draft_step *s = ln_draft_replace(d, at, relu ? LN_OP_conv_norm_relu : LN_OP_conv_norm, 7, 1);
+  ln_draft_step *s = ln_draft_replace(d, at, relu ? LN_OP_conv_norm_relu : LN_OP_conv_norm, 7, in, 1, norm->out);
   if (s == NULL) return;
-  for (int i = 0; i < 7; i++) s->in[i] = in[i];
-  s->out[0] = y;
-  s->attrs.eps = eps;
+  s->attrs.eps = norm->attrs.eps;
   ln_draft_remove(d, user);
 }
 

@@ -29,28 +29,21 @@ static void join_forward(ln_draft *d, int sigmoid) {
   int bce = ln_draft_find_user(d, p, LN_OP_bce, 0, sigmoid);
   int at = bce < 0 ? -1 : meeting_place(d, sigmoid, bce);
   if (at < 0) return;
-  int t = d->step[bce]->in[1], y = d->step[bce]->out[0];
   bool wanted = d->slot[p].live || d->slot[p].nuse > 1;
+  const int in[2] = {x, d->step[bce]->in[1]}, out[2] = {d->step[bce]->out[0], wanted ? p : -1};
   int node = d->step[bce]->node; /* an error names the loss */
-  ln_draft_step *s = ln_draft_replace(d, at, LN_OP_sigmoid_bce, 2, 2);
+  ln_draft_step *s = ln_draft_replace(d, at, LN_OP_sigmoid_bce, 2, in, 2, out);
   if (s == NULL) return;
   s->node = node;
-  s->in[0] = x;
-  s->in[1] = t;
-  s->out[0] = y;
-  s->out[1] = wanted ? p : -1;
   ln_draft_remove(d, at == bce ? sigmoid : bce);
   ln_draft_index(d);
 }
 
 static void join_gradients(ln_draft *d, int at) {
-  int gp = d->step[at]->in[0], p = d->step[at]->in[1], gx = d->step[at]->out[0], from = d->slot[gp].producer;
+  int gp = d->step[at]->in[0], p = d->step[at]->in[1], from = d->slot[gp].producer;
   if (!ln_draft_is_op(d, from, LN_OP_bce_grad) || d->step[from]->in[1] != p || ln_draft_only_user(d, gp) != at) return;
   const int in[3] = {d->step[from]->in[0], p, d->step[from]->in[2]};
-  ln_draft_step *s = ln_draft_replace(d, at, LN_OP_sigmoid_bce_grad, 3, 1);
-  if (s == NULL) return;
-  for (int i = 0; i < 3; i++) s->in[i] = in[i];
-  s->out[0] = gx;
+  if (ln_draft_replace(d, at, LN_OP_sigmoid_bce_grad, 3, in, 1, d->step[at]->out) == NULL) return;
   ln_draft_remove(d, from);
   ln_draft_index(d);
 }

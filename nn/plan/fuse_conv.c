@@ -33,11 +33,7 @@ int ln_pass_new_channel_slot(ln_draft *d, int like) {
 static bool join_relu(ln_draft *d, int at) {
   int user = ln_draft_only_user(d, d->step[at]->out[0]);
   if (!ln_draft_is_op(d, user, LN_OP_relu)) return false;
-  int y = d->step[user]->out[0], in[3] = {d->step[at]->in[0], d->step[at]->in[1], d->step[at]->in[2]};
-  ln_draft_step *s = ln_draft_replace(d, at, LN_OP_conv_relu, 3, 1);
-  if (s == NULL) return false;
-  for (int i = 0; i < 3; i++) s->in[i] = in[i];
-  s->out[0] = y;
+  if (ln_draft_replace(d, at, LN_OP_conv_relu, 3, d->step[at]->in, 1, d->step[user]->out) == NULL) return false;
   ln_draft_remove(d, user);
   return true;
 }
@@ -45,14 +41,8 @@ static bool join_relu(ln_draft *d, int at) {
 static bool join_moments(ln_draft *d, int at) {
   int y = d->step[at]->out[0], user = ln_draft_find_user(d, y, LN_OP_moments, 0, at);
   if (user < 0) return false;
-  int in[3] = {d->step[at]->in[0], d->step[at]->in[1], d->step[at]->in[2]};
-  int mean = d->step[user]->out[0], var = d->step[user]->out[1];
-  ln_draft_step *s = ln_draft_replace(d, at, LN_OP_conv_moments, 3, 3);
-  if (s == NULL) return false;
-  for (int i = 0; i < 3; i++) s->in[i] = in[i];
-  s->out[0] = y;
-  s->out[1] = mean;
-  s->out[2] = var;
+  const int out[3] = {y, d->step[user]->out[0], d->step[user]->out[1]};
+  if (ln_draft_replace(d, at, LN_OP_conv_moments, 3, d->step[at]->in, 3, out) == NULL) return false;
   ln_draft_remove(d, user);
   return true;
 }
@@ -66,12 +56,7 @@ static bool join_relu_grad(ln_draft *d, int at, ln_op op) {
   int g = d->step[user]->out[0], mask = d->step[user]->in[1], x = conv->in[0], w = conv->in[1];
   int sum = ln_pass_take_channel_sum(d, g);
   if (sum < 0) sum = ln_pass_new_channel_slot(d, g);
-  ln_draft_step *s = ln_draft_replace(d, at, op, 3, 2);
-  if (s == NULL) return false;
-  const int in[3] = {x, w, mask};
-  for (int i = 0; i < 3; i++) s->in[i] = in[i];
-  s->out[0] = g;
-  s->out[1] = sum;
+  if (ln_draft_replace(d, at, op, 3, (const int[]){x, w, mask}, 2, (const int[]){g, sum}) == NULL) return false;
   ln_draft_remove(d, user);
   return true;
 }

@@ -15,30 +15,17 @@ static void split(ln_draft *d, int at) {
   const ln_draft_step *norm = d->step[at];
   int x = norm->in[0], w = norm->in[1], b = norm->in[2], y = norm->out[0], mean = norm->out[1], var = norm->out[2];
   ln_draft_step *apply = ln_draft_insert(d, at + 1, norm, LN_OP_batch_norm_eval, 5, 1);
-  ln_draft_step *moments = ln_draft_replace(d, at, LN_OP_moments, 1, 2);
+  ln_draft_step *moments = ln_draft_replace(d, at, LN_OP_moments, 1, &x, 2, (const int[]){mean, var});
   if (apply == NULL || moments == NULL) return;
-  moments->in[0] = x;
-  moments->out[0] = mean;
-  moments->out[1] = var;
   const int in[5] = {x, mean, var, w, b};
   for (int i = 0; i < 5; i++) apply->in[i] = in[i];
   apply->out[0] = y;
 }
 
-static void copy_inputs(const ln_draft_step *from, int *in, int n) {
-  for (int i = 0; i < n; i++) in[i] = from->in[i];
-}
-
 static void join_relu(ln_draft *d, int at) {
   int user = ln_draft_only_user(d, d->step[at]->out[0]);
   if (!ln_draft_is_op(d, user, LN_OP_relu)) return;
-  int y = d->step[user]->out[0], in[5];
-  copy_inputs(d->step[at], in, 5);
-  ln_draft_step *s = ln_draft_replace(d, at, LN_OP_norm_relu, 5, 1);
-  if (s == NULL) return;
-  for (int i = 0; i < 5; i++) s->in[i] = in[i];
-  s->out[0] = y;
-  ln_draft_remove(d, user);
+  if (ln_draft_replace(d, at, LN_OP_norm_relu, 5, d->step[at]->in, 1, d->step[user]->out) != NULL) ln_draft_remove(d, user);
 }
 
 /* The norm whose ReLU's gradient feeds this batch_norm_grad and nothing else. */
@@ -49,15 +36,9 @@ static void join_relu_grad(ln_draft *d, int at) {
   int relu = d->slot[gy].producer;
   int forward = d->slot[d->step[relu]->in[1]].producer;
   if (!ln_draft_is_op(d, forward, LN_OP_norm_relu)) return;
-  int norm[5], out[3] = {grad->out[0], grad->out[1], grad->out[2]}, g = d->step[relu]->in[0];
-  copy_inputs(d->step[forward], norm, 5);
+  const int *norm = d->step[forward]->in, in[6] = {d->step[relu]->in[0], norm[0], norm[1], norm[2], norm[3], norm[4]};
   if (norm[0] != grad->in[1] || norm[1] != grad->in[3] || norm[2] != grad->in[4]) return;
-  ln_draft_step *s = ln_draft_replace(d, at, LN_OP_norm_relu_grad, 6, 3);
-  if (s == NULL) return;
-  s->in[0] = g;
-  for (int i = 0; i < 5; i++) s->in[i + 1] = norm[i];
-  for (int o = 0; o < 3; o++) s->out[o] = out[o];
-  ln_draft_remove(d, relu);
+  if (ln_draft_replace(d, at, LN_OP_norm_relu_grad, 6, in, 3, grad->out) != NULL) ln_draft_remove(d, relu);
 }
 
 void ln_pass_fuse_norm(ln_draft *d) {

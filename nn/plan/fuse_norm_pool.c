@@ -15,15 +15,11 @@ static void join_pool(ln_draft *d, int at) {
   if (user < 0 || d->slot[y].layout != LN_BLOCKED) return;
   const ln_draft_step *pool = d->step[user];
   const int out[3] = {y, pool->out[0], pool->out[1]};
-  int in[5];
-  ln_attrs attrs = pool->attrs;
-  attrs.eps = norm->attrs.eps;
-  for (int i = 0; i < 5; i++) in[i] = norm->in[i];
-  ln_draft_step *s = ln_draft_replace(d, at, LN_OP_norm_relu_pool, 5, 3);
+  const double eps = norm->attrs.eps;
+  ln_draft_step *s = ln_draft_replace(d, at, LN_OP_norm_relu_pool, 5, norm->in, 3, out);
   if (s == NULL) return;
-  for (int i = 0; i < 5; i++) s->in[i] = in[i];
-  for (int o = 0; o < 3; o++) s->out[o] = out[o];
-  s->attrs = attrs;
+  s->attrs = pool->attrs;
+  s->attrs.eps = eps;
   ln_draft_remove(d, user);
 }
 
@@ -31,17 +27,12 @@ static void join_pool_grad(ln_draft *d, int at) {
   const ln_draft_step *norm = d->step[at];
   const int g = norm->in[0], pool = d->slot[g].producer;
   if (ln_draft_only_user(d, g) != at || !ln_draft_is_op(d, pool, LN_OP_max_pool_grad_add) || d->slot[g].layout != LN_BLOCKED) return;
-  const int out[3] = {norm->out[0], norm->out[1], norm->out[2]};
-  int in[8];
-  ln_attrs attrs = d->step[pool]->attrs;
-  attrs.eps = norm->attrs.eps;
-  for (int i = 0; i < 3; i++) in[i] = d->step[pool]->in[i];
-  for (int i = 3; i < 8; i++) in[i] = norm->in[i - 2];
-  ln_draft_step *s = ln_draft_replace(d, at, LN_OP_norm_relu_pool_grad, 8, 3);
+  const int *p = d->step[pool]->in, *n = norm->in, in[8] = {p[0], p[1], p[2], n[1], n[2], n[3], n[4], n[5]};
+  const double eps = norm->attrs.eps;
+  ln_draft_step *s = ln_draft_replace(d, at, LN_OP_norm_relu_pool_grad, 8, in, 3, norm->out);
   if (s == NULL) return;
-  for (int i = 0; i < 8; i++) s->in[i] = in[i];
-  for (int o = 0; o < 3; o++) s->out[o] = out[o];
-  s->attrs = attrs;
+  s->attrs = d->step[pool]->attrs;
+  s->attrs.eps = eps;
   ln_draft_remove(d, pool);
 }
 

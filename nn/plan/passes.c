@@ -1,4 +1,5 @@
 /* passes.c: which passes a draft goes through, in which order, and the switch for each. */
+#include <stdio.h>
 #include <string.h>
 
 #include "../graph/internal.h"
@@ -49,6 +50,14 @@ bool ln_pass_is_on(const ln_ctx *ctx, const char *name) {
   return false;
 }
 
+static ln_code refuse(const char *text, size_t length, ln_error *err) {
+  char names[256] = "";
+  size_t n = 0;
+  for (int i = 0; i < PASSES; i++)
+    if (!passes[i].fixed && n < sizeof names) n += (size_t)snprintf(names + n, sizeof names - n, " %s", passes[i].name);
+  return ln_fail(err, LN_EINVAL, "LUNETTE_PASSES: '%.*s' must be - and a pass:%s", (int)length, text, names);
+}
+
 ln_code ln_passes_parse(const char *text, unsigned *off, ln_error *err) {
   *off = 0;
   while (text != NULL && *text != '\0') {
@@ -56,9 +65,7 @@ ln_code ln_passes_parse(const char *text, unsigned *off, ln_error *err) {
     int found = -1;
     for (int i = 0; i < PASSES; i++)
       if (*text == '-' && !passes[i].fixed && strlen(passes[i].name) == length - 1 && strncmp(passes[i].name, text + 1, length - 1) == 0) found = i;
-    if (found < 0)
-      return ln_fail(err, LN_EINVAL, "LUNETTE_PASSES: '%.*s' must be - and a pass: fuse_norm fold_norm fuse_conv fuse_relu fuse_pool"
-                     " fuse_bce recompute layout fuse_norm_pool concat group", (int)length, text);
+    if (found < 0) return refuse(text, length, err);
     *off |= 1u << found;
     text += length + (text[length] == ',');
   }

@@ -79,14 +79,12 @@ static void split_statistics(ln_draft *d, int at) {
   const int x = s->in[0], w = s->in[1], third = s->in[2], y = s->out[0], first = s->out[1], second = moments ? s->out[2] : -1;
   const int g = moments ? y : ln_draft_new_slot(d, &d->slot[y].meta, d->slot[y].layout);
   ln_draft_step *behind = ln_draft_insert(d, at + 1, s, moments ? LN_OP_moments : LN_OP_relu_grad_sum, moments ? 1 : 2, 2);
-  ln_draft_step *conv = ln_draft_replace(d, at, backward ? LN_OP_conv_input_grad : LN_OP_conv, backward ? 2 : 3, 1);
+  const int in[3] = {x, w, moments ? third : -1}; /* the bias */
+  ln_draft_step *conv = ln_draft_replace(d, at, backward ? LN_OP_conv_input_grad : LN_OP_conv, backward ? 2 : 3, in, 1, &g);
   if (behind == NULL || conv == NULL) return;
   d->slot[g].low = true;
-  conv->in[0] = x;
-  conv->in[1] = w;
-  if (moments) conv->in[2] = third; /* the bias */
-  else behind->in[1] = third;       /* the mask */
-  conv->out[0] = behind->in[0] = g;
+  if (!moments) behind->in[1] = third; /* the mask */
+  behind->in[0] = g;
   behind->out[0] = moments ? first : y;
   behind->out[1] = moments ? second : first;
 }

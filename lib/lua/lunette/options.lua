@@ -232,7 +232,6 @@ end
 docs("options.usage", "usage(program, defaults): the text of --help")
 function options.usage(program, defaults)
   return usage_text(program .. " [options]", rows, function(name)
-    if name == "phantom" then return nil end
     local default = defaults[name] or general[name]
     if name == "out" then default = default or "runs/" .. (defaults.id or "run") end
     return default
